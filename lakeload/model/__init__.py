@@ -1,0 +1,4 @@
+"""The shared vocabulary: frozen values and protocols every stage speaks.
+
+Nothing here reads a file, opens a connection or knows a table format.
+"""

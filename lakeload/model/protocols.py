@@ -1,0 +1,90 @@
+"""The seams: what a table format and a catalog must offer. Few methods, no defaults.
+
+Implementations live in `lakeload/formats` and `lakeload/catalogs`; `lakeload/commit` and
+`lakeload/maintain` are the callers. One behaviour suite per protocol runs on every implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakeload.model.changes import Changeset, CommitResult
+    from lakeload.model.files import LiveFile
+    from lakeload.model.table import TableState, Version
+
+
+class Table(Protocol):
+    """One table of one format, existing or not. Holds no state of its own besides caches."""
+
+    @property
+    def name(self) -> str:
+        """Table name without namespace."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """Root of the table: an absolute local path, or a URI such as `s3://bucket/prefix/ns/table`."""
+        ...
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats this table is published in, a subset of `("delta", "iceberg")`."""
+        ...
+
+    def load(self) -> TableState | None:
+        """Read the newest version; `None` when the table does not exist.
+
+        Raises:
+            TableError: The table needs a feature that cannot be honoured, or another format lies there.
+            StorageError: The place cannot be read.
+        """
+        ...
+
+    def commit(self, changeset: Changeset, base: TableState | None) -> CommitResult:
+        """Publish the change if the table still is at `base`; compare-and-swap, no retry.
+
+        Raises:
+            TableError: The change is not possible in this format.
+            StorageError: The place cannot be written.
+        """
+        ...
+
+    def files(self, state: TableState) -> Sequence[LiveFile]:
+        """Live data files of that version."""
+        ...
+
+    def scan(self, state: TableState, columns: Sequence[str] | None) -> pa.RecordBatchReader:
+        """Stream the rows of that version; all columns when `columns` is `None`."""
+        ...
+
+    def history(self) -> Sequence[Version]:
+        """Versions, newest first."""
+        ...
+
+    def lazy(self, state: TableState) -> Any:
+        """A `polars.LazyFrame` over that version, read natively by Polars."""
+        ...
+
+
+class Catalog(Protocol):
+    """Names to tables, for formats that need a register (Iceberg)."""
+
+    def open(self, namespace: str, name: str, location: str) -> Table:
+        """A handle on the table; it need not exist. `location` is where it would be created."""
+        ...
+
+    def list(self, namespace: str) -> Sequence[str]:
+        """Names of the tables in the namespace, sorted; empty when the namespace does not exist."""
+        ...
+
+    def drop(self, namespace: str, name: str) -> None:
+        """Forget the table. Its files stay.
+
+        Raises:
+            CatalogError: There is no such table, or the catalog refused.
+        """
+        ...

@@ -1,0 +1,107 @@
+"""The logical table: what a resource declares, and what a table is found to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lakeload.model.layout import Layout
+from lakeload.model.mode import Append, WriteMode
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import pyarrow as pa
+
+    from lakeload.model.cursor import Cursor
+
+LOAD_ID = "_lakeload_id"
+LOADED_AT = "_lakeload_at"
+LOAD_COLUMNS = (LOAD_ID, LOADED_AT)
+
+OWNER_PROPERTY = "lakeload.created"
+"""Set to `"true"` on tables lakeload created; their schema and layout are ours to evolve."""
+PARTITION_PROPERTY = "lakeload.partition-by"
+"""Delta: the partition fields as JSON list of texts, because Delta records only columns."""
+SORT_PROPERTY = "lakeload.sort-by"
+"""The sort order as JSON list of texts (Delta; Iceberg has a sort order of its own)."""
+TARGET_SIZE_PROPERTY = "write.target-file-size-bytes"
+"""Per-table target size in bytes. Delta spells it `delta.targetFileSize`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """What a resource wants its table to be.
+
+    Args:
+        name: Table name as the user gave it.
+        schema: Hints by column: types (and nullability) that win over what is inferred. May be partial.
+        primary_key: Columns that identify a row.
+        layout: Partitioning and sort order, used when the table is created.
+        mode: How a load changes the table.
+        cursor: Incremental column.
+        load_columns: Add `_lakeload_id` and `_lakeload_at` to a table this load creates.
+        target_file_size: Bytes; `None` takes the table's own property, then the default of 128 MiB.
+        fold: Fold small files after the load.
+        properties: Table properties set when the table is created.
+    """
+
+    name: str
+    schema: pa.Schema | None = None
+    primary_key: tuple[str, ...] = ()
+    layout: Layout = field(default_factory=Layout)
+    mode: WriteMode = field(default_factory=Append)
+    cursor: Cursor | None = None
+    load_columns: bool = True
+    target_file_size: int | None = None
+    fold: bool = True
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """One version of a table, as read: immutable, cheap to keep, the base a commit is compared with.
+
+    Args:
+        version: Delta version, or Iceberg snapshot id (`None`: an Iceberg table without a snapshot).
+        schema: Columns with `PARQUET:field_id` in every field's metadata, nested ones included.
+            Generated partition columns of Delta are not part of it.
+        last_column_id: Largest field id ever used.
+        layout: Partitioning and sort order new files must follow.
+        properties: Table properties.
+        sequences: Last committed sequence number of every pipeline that wrote here.
+        handle: The format library's own object, for the format's module alone.
+    """
+
+    version: int | None
+    schema: pa.Schema
+    last_column_id: int
+    layout: Layout
+    properties: Mapping[str, str]
+    sequences: Mapping[str, int]
+    handle: Any = None
+
+    @property
+    def owned(self) -> bool:
+        """True when lakeload created the table."""
+        return self.properties.get(OWNER_PROPERTY) == "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One entry of a table's history.
+
+    Args:
+        version: Delta version or Iceberg snapshot id.
+        at: When it was committed, UTC.
+        operation: `append`, `overwrite`, `replace` (no rows changed), `create`, or another engine's word.
+        load_id: lakeload's load id; `None` for commits of others.
+        summary: The remaining facts the log keeps, as text.
+    """
+
+    version: int
+    at: dt.datetime
+    operation: str
+    load_id: str | None = None
+    summary: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Write: normalized batches in, right-sized Parquet data files out."""

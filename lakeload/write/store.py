@@ -1,0 +1,183 @@
+"""Bytes in and out of one place: a directory or an object-store prefix.
+
+The one primitive the commit protocol rests on is `create`: put a whole object if and only if nothing is
+there, atomically and durably.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from lakeload.config import StorageOptions
+from lakeload.errors import ConfigError, StorageError
+
+if TYPE_CHECKING:
+    import fsspec
+
+
+class Store:
+    """Objects under one root, addressed by relative paths with forward slashes.
+
+    Args:
+        root: Absolute local path, or `s3://bucket/prefix`.
+        options: Credentials and endpoint for remote roots.
+
+    Example:
+        >>> import tempfile
+        >>> store = Store(tempfile.mkdtemp())
+        >>> store.create("a/b.json", b"{}"), store.create("a/b.json", b"[]")
+        (True, False)
+    """
+
+    def __init__(self, root: str, options: StorageOptions | None = None) -> None:
+        self.root = root.rstrip("/")
+        self.options = options or StorageOptions()
+        self.local = "://" not in root
+        self._filesystem: Any = None
+
+    def __repr__(self) -> str:
+        return f"Store({self.root!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Rebuild in the other process; connections do not travel."""
+        return (Store, (self.root, self.options))
+
+    def child(self, path: str) -> Store:
+        """The store rooted at `path` below this one, sharing its connection."""
+        store = Store(self.uri(path), self.options)
+        store._filesystem = self._filesystem if not self.local else None
+        return store
+
+    def uri(self, path: str) -> str:
+        """Full local path or URI of an object."""
+        return f"{self.root}/{path}" if path else self.root
+
+    @property
+    def filesystem(self) -> fsspec.AbstractFileSystem:
+        """The fsspec filesystem behind a remote root."""
+        if self._filesystem is None:
+            import fsspec
+
+            protocol = self.root.split("://", 1)[0]
+            if protocol not in ("s3", "s3a"):
+                raise ConfigError(
+                    f"cannot write to {protocol}://", hint="Use a local path or s3://bucket/prefix."
+                )
+            self._filesystem = fsspec.filesystem("s3", **self.options.for_s3fs(), use_listings_cache=False)
+        return self._filesystem
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Put the object if nothing is there; `False` when something is. Atomic and durable.
+
+        Raises:
+            StorageError: The place cannot be written.
+        """
+        with self.guarded(path):
+            return self._create_local(path, data) if self.local else self._create_remote(path, data)
+
+    def read(self, path: str) -> bytes | None:
+        """The whole object, or `None` when there is none."""
+        with self.guarded(path):
+            try:
+                if self.local:
+                    return Path(self.uri(path)).read_bytes()
+                return bytes(self.filesystem.cat_file(self.uri(path)))
+            except FileNotFoundError:
+                return None
+
+    def names(self, path: str) -> list[str]:
+        """Names directly below `path`, sorted; empty when there is nothing."""
+        with self.guarded(path):
+            try:
+                if self.local:
+                    return sorted(entry.name for entry in os.scandir(self.uri(path)))
+                found = self.filesystem.ls(self.uri(path), detail=False)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+            here = self.uri(path).split("://", 1)[1]
+            return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found if name.rstrip("/") != here)
+
+    def delete(self, path: str) -> None:
+        """Remove the object if it is there."""
+        with self.guarded(path), suppress(FileNotFoundError):
+            if self.local:
+                Path(self.uri(path)).unlink()
+            else:
+                self.filesystem.rm_file(self.uri(path))
+
+    def open_output(self, path: str) -> BinaryIO:
+        """A writable stream to a new object, visible at the latest when closed. Parents are made.
+
+        Local bytes appear in the file as they are written; remote ones when the stream is closed.
+        """
+        with self.guarded(path):
+            if self.local:
+                target = Path(self.uri(path))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                return target.open("xb")
+            return self.filesystem.open(self.uri(path), "wb", block_size=8 << 20)
+
+    def _create_local(self, path: str, data: bytes) -> bool:
+        # A half-written object must never be seen: write aside, sync, then link, which fails
+        # when the name is taken.
+        target = Path(self.uri(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            with aside.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.link(aside, target)
+        except FileExistsError:
+            return False
+        finally:
+            aside.unlink(missing_ok=True)
+        directory = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+        return True
+
+    def _create_remote(self, path: str, data: bytes) -> bool:
+        try:
+            self.filesystem.pipe_file(self.uri(path), data, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    @contextmanager
+    def guarded(self, path: str = "") -> Iterator[None]:
+        """Turn failures of the place into `StorageError` with the way out."""
+        try:
+            yield
+        except FileExistsError:
+            raise
+        except FileNotFoundError as error:
+            raise StorageError(
+                "no such place", place=self.uri(path), hint="Check the path, or create the bucket first."
+            ) from error
+        except (PermissionError, OSError) as error:
+            raise StorageError(_first_line(error), place=self.uri(path), hint=_remedy(error)) from error
+
+
+def _first_line(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text.splitlines()[0].rstrip(".")
+
+
+def _remedy(error: BaseException) -> str:
+    import errno
+
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return "Free some space and run again; the table is as it was."
+    if isinstance(error, PermissionError) or number in (errno.EROFS, errno.EACCES):
+        return "Check permissions or credentials (aws_access_key_id, aws_secret_access_key)."
+    return "Check that the place exists and can be written; the table is as it was."
