@@ -1,3 +1,77 @@
-"""Load data into lakehouses: Delta Lake and Apache Iceberg, from Python."""
+"""Load data into lakehouses: Delta Lake and Apache Iceberg, from Python.
+
+Names are loaded on first use, so that `import lakeload` stays fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lakeload.errors import (
+        CatalogError,
+        ConfigError,
+        ConflictError,
+        LakeloadError,
+        SchemaError,
+        SourceError,
+        StorageError,
+        TableError,
+    )
+    from lakeload.lakehouse import Lakehouse, LakeTable
+    from lakeload.model.changes import SchemaChange
+    from lakeload.model.cursor import Cursor
+    from lakeload.model.mode import Append, Overwrite
+    from lakeload.pipeline import Pipeline, load
+    from lakeload.report import RunReport, TableReport
+    from lakeload.sources.resource import Resource, resource
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Append",
+    "CatalogError",
+    "ConfigError",
+    "ConflictError",
+    "Cursor",
+    "LakeTable",
+    "Lakehouse",
+    "LakeloadError",
+    "Overwrite",
+    "Pipeline",
+    "Resource",
+    "RunReport",
+    "SchemaChange",
+    "SchemaError",
+    "SourceError",
+    "StorageError",
+    "TableError",
+    "TableReport",
+    "load",
+    "resource",
+]
+
+_HOMES = {
+    "lakeload.errors": [name for name in __all__ if name.endswith("Error")],
+    "lakeload.lakehouse": ["LakeTable", "Lakehouse"],
+    "lakeload.model.changes": ["SchemaChange"],
+    "lakeload.model.cursor": ["Cursor"],
+    "lakeload.model.mode": ["Append", "Overwrite"],
+    "lakeload.pipeline": ["Pipeline", "load"],
+    "lakeload.report": ["RunReport", "TableReport"],
+    "lakeload.sources.resource": ["Resource", "resource"],
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lakeload' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

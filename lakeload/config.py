@@ -7,6 +7,7 @@ delta-rs, Polars and object_store share. Other spellings are refused rather than
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -160,3 +161,28 @@ def parse_size(text: str | int) -> int:
     if size < 1:
         raise ConfigError(f"cannot read {str(text)!r} as a size", hint="Write bytes, or 128MB.")
     return size
+
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def resolve_references(text: str) -> str:
+    """The text with every `${NAME}` replaced by that environment variable, for settings files.
+
+    Raises:
+        ConfigError: A variable is not set.
+
+    Example:
+        >>> resolve_references("no reference")
+        'no reference'
+    """
+
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1])
+        if found is None:
+            raise ConfigError(
+                f"the environment variable {match[1]} is not set", hint="Set it, or write the value itself."
+            )
+        return found
+
+    return _REFERENCE.sub(value, text)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakeload.model.files import DataFile, Value
-    from lakeload.model.layout import Layout
+    from lakeload.model.layout import Layout, PartitionField
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ class Changeset:
         schema_changes: How `schema` differs from the table's; empty when it does not.
         create: Set when the table is expected not to exist.
         token: Recorded with the commit; `None` for changes that carry no position (folding).
+        partition_by: Partition fields the values in `add` and `remove` belong to.
         properties: Properties to set on an existing table.
     """
 
@@ -103,6 +104,7 @@ class Changeset:
     schema_changes: tuple[SchemaChange, ...] = ()
     create: Creation | None = None
     token: Token | None = None
+    partition_by: tuple[PartitionField, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -90,6 +90,16 @@ class Store:
             except FileNotFoundError:
                 return None
 
+    def size(self, path: str) -> int | None:
+        """Bytes of the object, or `None` when there is none."""
+        with self.guarded(path):
+            try:
+                if self.local:
+                    return Path(self.uri(path)).stat().st_size
+                return int(self.filesystem.info(self.uri(path))["size"])
+            except FileNotFoundError:
+                return None
+
     def names(self, path: str) -> list[str]:
         """Names directly below `path`, sorted; empty when there is nothing."""
         with self.guarded(path):

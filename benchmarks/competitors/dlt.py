@@ -1,0 +1,36 @@
+"""dlt with its filesystem destination, defaults otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.sources.filesystem import filesystem, read_jsonl
+
+from benchmarks.lineitem import stream
+
+
+def json_lines(source: str, target: str, table_format: str) -> None:
+    """Load a file of JSON lines with dlt's own reader; nested lists become child tables."""
+    path = Path(source)
+    files = filesystem(bucket_url=path.parent.as_uri(), file_glob=path.name)
+    _pipeline(target).run((files | read_jsonl()).with_name("events"), table_format=table_format)
+
+
+def arrow(source: str, target: str, table_format: str) -> None:
+    """Load a stream of record batches."""
+
+    @dlt.resource(name="lineitem")
+    def batches() -> Iterator[Any]:
+        yield from stream(source)
+
+    _pipeline(target).run(batches(), table_format=table_format)
+
+
+def _pipeline(target: str) -> Any:
+    destination = dlt.destinations.filesystem(bucket_url=Path(target, "lake").as_uri())
+    return dlt.pipeline(
+        "bench", destination=destination, dataset_name="bench", pipelines_dir=f"{target}/state"
+    )

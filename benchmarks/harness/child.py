@@ -1,0 +1,43 @@
+"""Runs inside the competitor's process: `python -m benchmarks.harness.child CALL ARGUMENTS RESULT`.
+
+Times the work apart from start-up and imports, and tells which versions did it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import sys
+import time
+from pathlib import Path
+
+REPORTED = ("lakeload", "dlt", "duckdb", "deltalake", "polars", "pyarrow", "pyiceberg")
+
+
+def main() -> None:
+    """Import the module of CALL (`module:function`), then time the function."""
+    call, arguments, result = sys.argv[1:]
+    module, function = call.split(":")
+    work = getattr(importlib.import_module(module), function)
+    keywords = json.loads(Path(arguments).read_text())
+    started, cpu = time.perf_counter(), time.process_time()
+    returned = work(**keywords)
+    cost = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
+    answer = {**cost, "returned": returned, "versions": versions()}
+    Path(result).write_text(json.dumps(answer))
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that matter, as installed here."""
+    found = {"python": sys.version.split()[0]}
+    for package in REPORTED:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""Iceberg tables registered in a SQL database: a SQLite file beside a local lake, or PostgreSQL.
+
+The layout of the database is the one Iceberg's JDBC catalog defined, so pyiceberg and Java open the same
+catalog. A commit is one row swapped from the old metadata file to the new: the end of
+extract → normalize → write → commit.
+
+URIs: `sqlite:////absolute/path.db`, `postgresql://user:password@host/database`; `?catalog=name` chooses
+the catalog's name within the database (default `default`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakeload.config import StorageOptions
+from lakeload.errors import CatalogError, ConfigError, StorageError
+from lakeload.formats.iceberg import IcebergTable
+from lakeload.formats.iceberg_document import Change, Document, created
+from lakeload.write.store import Store
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog.sql import SqlCatalog as LibraryCatalog
+
+DEFAULT_NAME = "default"
+
+
+class SqlCatalog:
+    """Names to Iceberg tables, kept in a SQL database.
+
+    Args:
+        uri: Where the database is; see the module's text. A SQLite file and its directory are made.
+        warehouse: Root of the lake, recorded as the catalog's warehouse.
+        options: Credentials and endpoint for metadata on an object store.
+        now: The clock; must return aware times.
+
+    Raises:
+        ConfigError: The URI cannot be read, or its database driver is not installed.
+        CatalogError: The database did not answer.
+
+    Example:
+        >>> import datetime, tempfile
+        >>> root = tempfile.mkdtemp()
+        >>> now = lambda: datetime.datetime.now(datetime.UTC)
+        >>> SqlCatalog(f"sqlite:///{root}/catalog.db", root, StorageOptions(), now=now).list("default")
+        []
+    """
+
+    def __init__(
+        self, uri: str, warehouse: str, options: StorageOptions, *, now: Callable[[], dt.datetime]
+    ) -> None:
+        self._url, self._place, self._name = _read_uri(uri)
+        self._warehouse, self._options, self._now = warehouse, options, now
+        self._opened: LibraryCatalog | None = None
+
+    def __repr__(self) -> str:
+        return f"SqlCatalog({self._place!r})"
+
+    def open(self, namespace: str, name: str, location: str) -> IcebergTable:
+        """A handle on the table; it need not exist. `location` is where it would be created."""
+        store = Store(location, self._options)
+        return IcebergTable(name, namespace, _Row(self, namespace, name, store), store, now=self._now)
+
+    def list(self, namespace: str) -> Sequence[str]:
+        """Names of the tables in the namespace, sorted; empty when the namespace does not exist."""
+        from pyiceberg.exceptions import NoSuchNamespaceError
+
+        with self.guarded():
+            try:
+                return sorted(identifier[-1] for identifier in self.library.list_tables(namespace))
+            except NoSuchNamespaceError:
+                return []
+
+    def drop(self, namespace: str, name: str) -> None:
+        """Forget the table. Its files stay.
+
+        Raises:
+            CatalogError: There is no such table, or the catalog refused.
+        """
+        from pyiceberg.exceptions import NoSuchTableError
+
+        with self.guarded():
+            try:
+                self.library.drop_table((namespace, name))
+            except NoSuchTableError as error:
+                raise CatalogError("there is no such table", table=f"{namespace}.{name}", place=self._place) from error
+
+    @property
+    def library(self) -> LibraryCatalog:
+        """pyiceberg's catalog over the same database."""
+        if self._opened is None:
+            from pyiceberg.catalog.sql import SqlCatalog as LibraryCatalog
+
+            self._make_directory()
+            with self.guarded():
+                self._opened = LibraryCatalog(
+                    self._name, uri=self._url, warehouse=self._warehouse, **self._options.for_pyiceberg()
+                )
+        return self._opened
+
+    def _make_directory(self) -> None:
+        if self._place.startswith("sqlite:///"):
+            parent = Path(self._place.removeprefix("sqlite:///")).parent
+            with Store(str(parent), self._options).guarded():
+                parent.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Turn the database's failures into `CatalogError` with the way out."""
+        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+        try:
+            yield
+        except (DBAPIError, SQLAlchemyError) as error:
+            text = _first_line(getattr(error, "orig", None) or error)
+            raise CatalogError(
+                f"the catalog database failed: {text}", place=self._place, hint=_remedy(text)
+            ) from None  # the cause's text repeats statement and parameters
+
+
+class _Row:
+    """One table's row: the `Register` of an Iceberg table in a SQL catalog."""
+
+    def __init__(self, catalog: SqlCatalog, namespace: str, name: str, store: Store) -> None:
+        self._catalog, self._namespace, self._name, self._store = catalog, namespace, name, store
+
+    def load(self, cached: Document | None) -> Document | None:
+        location = self._location()
+        if location is None:
+            return None
+        if cached is not None and cached.location == location:
+            return cached
+        return Document.parse(location, self._read(location))
+
+    def publish(self, base: Document | None, change: Change) -> Document | None:
+        after = self._next(base, change)
+        self._write(after)
+        try:
+            swapped = self._swap(base, after)
+        except CatalogError:
+            # The answer may be lost although the database did it: look before deciding.
+            with suppress(CatalogError):
+                if self._location() == after.location:
+                    return after
+            raise
+        if not swapped:
+            self._delete(after.location)
+            return None
+        if base is not None:
+            for path in base.forgotten(after):
+                self._delete(path)
+        return after
+
+    def _next(self, base: Document | None, change: Change) -> Document:
+        if base is None:
+            location = f"{change.properties['write.metadata.path']}/00000-{uuid.uuid4()}.metadata.json"
+            return created(location, change)
+        digits = base.location.rsplit("/", 1)[-1].split("-", 1)[0]
+        version = int(digits) + 1 if digits.isdigit() else 0
+        return base.next(f"{base.metadata_root}/{version:05d}-{uuid.uuid4()}.metadata.json", change)
+
+    def _swap(self, base: Document | None, after: Document) -> bool:
+        from pyiceberg.catalog.sql import IcebergTables
+        from sqlalchemy import insert, update
+        from sqlalchemy.exc import IntegrityError
+
+        library = self._catalog.library
+        if base is None:
+            self._make_namespace()
+            row = library._create_table_row(self._namespace, self._name, after.location)  # noqa: SLF001 - knows the schema version
+            with self._catalog.guarded():
+                try:
+                    with library.engine.begin() as connection:
+                        connection.execute(insert(IcebergTables).values(**row))
+                except IntegrityError:
+                    return False
+                return True
+        statement = (
+            update(IcebergTables)
+            .where(*self._key(), IcebergTables.metadata_location == base.location)
+            .values(metadata_location=after.location, previous_metadata_location=base.location)
+        )
+        with self._catalog.guarded(), library.engine.begin() as connection:
+            return bool(connection.execute(statement).rowcount == 1)
+
+    def _key(self) -> tuple[Any, ...]:
+        from pyiceberg.catalog.sql import IcebergTables
+
+        return (
+            IcebergTables.catalog_name == self._catalog.library.name,
+            IcebergTables.table_namespace == self._namespace,
+            IcebergTables.table_name == self._name,
+        )
+
+    def _location(self) -> str | None:
+        from pyiceberg.catalog.sql import IcebergTables
+        from sqlalchemy import select
+
+        statement = select(IcebergTables.metadata_location).where(*self._key())
+        with self._catalog.guarded(), self._catalog.library.engine.connect() as connection:
+            return connection.execute(statement).scalar()
+
+    def _make_namespace(self) -> None:
+        from pyiceberg.exceptions import NamespaceAlreadyExistsError
+        from sqlalchemy.exc import IntegrityError
+
+        with self._catalog.guarded(), suppress(NamespaceAlreadyExistsError, IntegrityError):
+            self._catalog.library.create_namespace(self._namespace)
+
+    def _read(self, location: str) -> bytes:
+        store, name = self._place(location)
+        data = store.read(name)
+        if data is None:
+            raise StorageError(
+                "the table's metadata file is gone", table=self._name, place=location,
+                hint="The catalog still refers to it: restore the file, or drop the table from the catalog.",
+            )
+        return data
+
+    def _write(self, document: Document) -> None:
+        store, name = self._place(document.location)
+        store.create(name, document.encode())
+
+    def _delete(self, location: str) -> None:
+        store, name = self._place(location)
+        with suppress(StorageError):  # nobody refers to it any more
+            store.delete(name)
+
+    def _place(self, location: str) -> tuple[Store, str]:
+        plain = "/" + location[5:].lstrip("/") if location.startswith("file:") else location
+        if plain.startswith(self._store.root + "/"):
+            return self._store, plain[len(self._store.root) + 1 :]
+        root, _, name = plain.rpartition("/")
+        return Store(root, self._store.options), name
+
+
+def _read_uri(uri: str) -> tuple[str, str, str]:
+    """The database's URL, its text without password, and the catalog's name."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    try:
+        url = make_url(uri)
+        name = url.query.get("catalog", DEFAULT_NAME)
+        url = url.difference_update_query(["catalog"])
+        url.get_dialect().import_dbapi()
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise ConfigError(
+            "the catalog URI cannot be read", hint="Write sqlite:////path/catalog.db or postgresql://user@host/db."
+        ) from None
+    except ImportError as error:
+        raise ConfigError(
+            f"the database driver {error.name} is not installed", hint="Install lakeload[postgres]."
+        ) from error
+    shown = url.render_as_string(hide_password=True)
+    return url.render_as_string(hide_password=False), shown, str(name)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _remedy(text: str) -> str:
+    lowered = text.lower()
+    if "locked" in lowered:
+        return "Another process holds it; run again when that has finished."
+    if "password" in lowered or "authentication" in lowered:
+        return "Check user and password in the catalog URI."
+    if "connect" in lowered or "refused" in lowered or "resolve" in lowered:
+        return "Check that the database runs and can be reached."
+    if "readonly" in lowered or "unable to open" in lowered:
+        return "Check the path and its permissions."
+    return "Check the catalog URI."

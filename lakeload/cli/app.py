@@ -1,0 +1,197 @@
+"""The commands and their options. What they do is in the module of the command's name."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakeload.cli.outcome import EXIT_HELP
+
+app = typer.Typer(
+    name="lakeload",
+    help="Load anything that yields rows into Delta Lake and Apache Iceberg tables.",
+    epilog=EXIT_HELP,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: half the start-up time, and room for the words
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Format(StrEnum):
+    """Table formats on the command line."""
+
+    DELTA = "delta"
+    ICEBERG = "iceberg"
+    BOTH = "both"
+
+
+class Mode(StrEnum):
+    """Write modes on the command line."""
+
+    APPEND = "append"
+    OVERWRITE = "overwrite"
+    OVERWRITE_PARTITIONS = "overwrite-partitions"
+
+
+Catalog = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URI",
+        help="Iceberg catalog: sqlite:///…, postgresql://…, rest+http://…  Default: a file in a local lake.",
+    ),
+]
+Namespace = Annotated[str, typer.Option(help="Group of tables.")]
+StorageOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--storage-option",
+        metavar="KEY=VALUE",
+        help="Credentials and endpoint, such as aws_endpoint_url. Repeatable.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        from importlib.metadata import version
+
+        typer.echo(f"lakeload {version('lakeload')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Load anything that yields rows into Delta Lake and Apache Iceberg tables."""
+
+
+@app.command(epilog=EXIT_HELP, short_help="Load files into one table.")
+def load(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SRC...",
+            help="Paths, globs or URLs: JSON, JSON lines, CSV, TSV, Parquet, Arrow; .gz .zst .bz2.",
+        ),
+    ],
+    *,
+    to: Annotated[str, typer.Option("--to", metavar="LAKE", help="Local folder or s3://bucket/prefix.")],
+    table: Annotated[str, typer.Option("--table", "-t", help="Table name.")],
+    format: Annotated[Format, typer.Option("--format", "-f", help="Table format.")] = Format.DELTA,  # noqa: A002 - name of the option
+    mode: Annotated[
+        Mode, typer.Option(help="Add rows, replace all, or replace the partitions that get rows.")
+    ] = Mode.APPEND,
+    partition_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD", help="Column, or day(c), bucket(16, c), … Repeatable. For a new table."
+        ),
+    ] = None,
+    sort_by: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help='Column, or "column desc". Repeatable.')
+    ] = None,
+    target_file_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Such as 64MB. Default: the table's own, else 128MB.")
+    ] = None,
+    cursor: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Load only rows after the position of the last load.")
+    ] = None,
+    catalog: Catalog = None,
+    namespace: Namespace = "default",
+    record_path: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Dotted path to the array of records in a JSON object.")
+    ] = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Name under which the position is kept. Default: from the table."),
+    ] = None,
+    load_columns: Annotated[
+        bool,
+        typer.Option(
+            "--load-columns/--no-load-columns", help="Add _lakeload_id and _lakeload_at to a new table."
+        ),
+    ] = True,
+    fold: Annotated[bool, typer.Option("--fold/--no-fold", help="Fold small files after the load.")] = True,
+    storage_option: StorageOption = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Load files into one table, and print what happened.
+
+    Example: lakeload load events/*.jsonl.gz --to ./lake --table events --partition-by "day(created_at)"
+    """
+    from lakeload.cli.load import LoadOptions, load_files
+    from lakeload.cli.outcome import reported
+
+    with reported(debug=debug):
+        options = LoadOptions(
+            sources=tuple(sources), lake=to, table=table, format=format.value, mode=mode.value,
+            partition_by=tuple(partition_by or ()), sort_by=tuple(sort_by or ()),
+            target_file_size=target_file_size, cursor=cursor, catalog=catalog, namespace=namespace,
+            record_path=record_path, pipeline=pipeline, load_columns=load_columns, fold=fold,
+            storage_options=tuple(storage_option or ()),
+        )  # fmt: skip
+        load_files(options, json=json, quiet=quiet, debug=debug)
+
+
+@app.command(epilog=EXIT_HELP, short_help="Run a pipeline.yml or pipeline.py.")
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="pipeline.yml, or pipeline.py.")],
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Run a pipeline declared in a YAML file, or written in a Python file.
+
+    A Python file has a `pipeline` (lakeload.Pipeline) and its `resources`, or a function `main` that
+    returns the report of its run.
+    """
+    from lakeload.cli.run import run_file
+
+    run_file(file, json=json, quiet=quiet, debug=debug)
+
+
+@app.command(epilog=EXIT_HELP, short_help="Show tables, schemas, versions, files, positions.")
+def inspect(
+    lake: Annotated[str, typer.Argument(metavar="LAKE", help="Local folder or s3://bucket/prefix.")],
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Only this table, in full.")] = None,
+    *,
+    catalog: Catalog = None,
+    namespace: Namespace = "default",
+    storage_option: StorageOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="Versions and files shown at most.")] = 10,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the tables of a lakehouse; with TABLE its schema, versions, files and positions."""
+    from lakeload.cli.inspect import inspect_lake
+
+    inspect_lake(
+        lake, table, catalog=catalog, namespace=namespace,
+        storage_options=tuple(storage_option or ()), limit=limit, json=json, debug=debug,
+    )  # fmt: skip
+
+
+@app.command(epilog=EXIT_HELP, short_help="See it work on real data, in a few seconds.")
+def demo(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="Where to make the lakehouse. Default: a temporary folder."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Load real flight data in two deliveries, as Delta and Iceberg, and show what happened."""
+    from lakeload.cli.demo import run_demo
+
+    run_demo(folder, debug=debug)

@@ -1,0 +1,90 @@
+"""What a run did, as text for people or as one JSON document."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lakeload.cli.wording import columns, count, seconds, size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lakeload.report import RunReport, TableReport
+
+
+def show(reports: Sequence[RunReport], *, json: bool, quiet: bool) -> None:
+    """Print the outcome of one or several runs on stdout.
+
+    Args:
+        reports: What the runs returned.
+        json: One JSON document: an object for one run, an array for none or several.
+        quiet: Print nothing; `json` wins.
+    """
+    if json:
+        documents = [report.to_dict() for report in reports]
+        print_json(documents[0] if len(documents) == 1 else documents)
+    elif not quiet:
+        out = console()
+        for report in reports:
+            for line in lines(report):
+                out.print(line)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout; what JSON has no form for becomes text."""
+    import json
+
+    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def console() -> Console:
+    """Standard output: colours on a terminal only, lines never wrapped."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def lines(report: RunReport) -> list[str]:
+    """The summary of one run, in rich markup."""
+    from rich.markup import escape
+
+    new = sum(table.rows for table in report.tables.values())
+    head = (
+        f"[bold]{count(new, 'row')} loaded[/] in {seconds(report.seconds)}" if new else "[bold]no new rows[/]"
+    )
+    number = "" if report.sequence is None else f", load {report.sequence}"
+    text = [f"{head}  [dim]pipeline {escape(report.pipeline)}{number}[/]"]
+    if report.recovered:
+        text.append(f"  [yellow]first completed the unfinished load {report.recovered}[/]")
+    cells = [_cells(name, table) for name, table in report.tables.items()]
+    for line, table in zip(
+        columns(cells, right=(1, 2, 3)) if cells else (), report.tables.values(), strict=True
+    ):
+        text.append(f"  {escape(line)}")
+        text += [f"    [green]{escape(change)}[/]" for change in _changes(table)]
+    return text
+
+
+def _cells(name: str, table: TableReport) -> tuple[str, ...]:
+    amounts = (count(table.rows, "row"), count(table.files, "file"), size(table.bytes))
+    return (name, *amounts, versions(table.version))
+
+
+def _changes(table: TableReport) -> list[str]:
+    text = ["created"] if table.created else []
+    text += [str(change) for change in table.schema_changes]
+    if table.repeated:
+        text.append("these rows were in the load completed first, and were not added again")
+    if table.folded:
+        text.append(f"folded {count(table.folded, 'small file')}")
+    return text
+
+
+def versions(found: Mapping[str, int | None]) -> str:
+    """Versions by format, such as `delta version 1, iceberg snapshot 8214`."""
+    words = {"delta": "delta version", "iceberg": "iceberg snapshot"}
+    return ", ".join(
+        f"{words.get(name, name)} {number}" for name, number in found.items() if number is not None
+    )

@@ -1,0 +1,1 @@
+"""Commit: data files and a position in, one atomic change per table out."""

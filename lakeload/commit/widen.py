@@ -1,0 +1,85 @@
+"""Widen columns of a Delta table that has rows: rewrite its files, in a commit that changes no row.
+
+The Delta protocol lets a column's type change only together with every file that holds it, unless the
+type-widening feature is on, which few readers know. So the live files are rewritten with the wider type
+and swapped in one commit with `dataChange=false`. Iceberg promotes types in place and needs none of this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lakeload.errors import ConflictError, TableError
+from lakeload.model.changes import Changeset, Conflict, RemoveFiles, SchemaChange
+from lakeload.model.evolution import find, same_type
+from lakeload.model.protocols import Table
+from lakeload.model.schema import apply_changes
+from lakeload.model.table import TableState
+from lakeload.write.rewrite import rewrite
+from lakeload.write.store import Store
+from lakeload.write.writer import WriteOptions
+
+_ATTEMPTS = 5
+
+
+def widen_delta(table: Table, store: Store, changes: tuple[SchemaChange, ...], options: WriteOptions) -> None:
+    """Give the table the wider types; idempotent, atomic, and invisible in the rows.
+
+    Args:
+        table: The Delta table.
+        store: Rooted at the table.
+        changes: Schema changes of the load; those that do not widen are left for the load's own commit.
+        options: How to write the new files.
+
+    Raises:
+        ConflictError: Other writers kept changing the table.
+        TableError: Some rows are marked deleted, or files lie outside the table.
+    """
+    for _ in range(_ATTEMPTS):
+        state = table.load()
+        pending = _pending(changes, state) if state else ()
+        if state is None or not pending:
+            return
+        schema, _last = apply_changes(state.schema, state.last_column_id, pending)
+        paths = _paths(table, state, pending)
+        layout = replace(options, layout=state.layout)
+        added = rewrite(store, paths, schema, layout) if paths else ()
+        changeset = Changeset(
+            load_id=options.load_id,
+            operation="replace",
+            schema=schema,
+            add=tuple(added),
+            remove=RemoveFiles(frozenset(paths)),
+            schema_changes=pending,
+            partition_by=state.layout.partition_by,
+        )
+        if not isinstance(table.commit(changeset, state), Conflict):
+            return
+        for file in added:
+            store.delete(file.path)
+    raise ConflictError(
+        "other writers kept changing the table while its columns were widened",
+        table=table.name,
+        hint="Run again when fewer writers are at work.",
+    )
+
+
+def _pending(changes: tuple[SchemaChange, ...], state: TableState) -> tuple[SchemaChange, ...]:
+    found = []
+    for change in changes:
+        field = find(state.schema, change.path)
+        if change.kind == "widen" and field is not None and not same_type(field.type, change.new):
+            found.append(change)
+    return tuple(found)
+
+
+def _paths(table: Table, state: TableState, pending: tuple[SchemaChange, ...]) -> list[str]:
+    files = table.files(state)
+    if any(file.deletes or "://" in file.path or file.path.startswith("/") for file in files):
+        raise TableError(
+            "the column cannot be widened: rows are marked deleted, or files lie outside the table",
+            table=table.name,
+            column=".".join(pending[0].path),
+            hint="Run OPTIMIZE or VACUUM with the engine that owns the table, or load into a new column.",
+        )
+    return [file.path for file in files]

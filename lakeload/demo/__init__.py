@@ -1,0 +1,1 @@
+"""A first look: real data, both formats, two loads. `lakeload demo` runs it."""

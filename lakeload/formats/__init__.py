@@ -1,0 +1,1 @@
+"""Table formats: one module per format, each offering `lakeload.model.protocols.Table`."""

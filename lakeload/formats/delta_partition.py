@@ -1,0 +1,207 @@
+"""Partition values as Delta writes them: text in `add.partitionValues`, one per partition column.
+
+Part of commit. The texts are those of the Delta protocol, section "Partition Value Serialization". A
+partition field with a transform becomes a plain column named like the field, which exists only in the
+log and holds a value people can read: year 2024, month "2024-03", hour "2024-03-01-13".
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pyarrow as pa
+
+from lakeload.errors import TableError
+from lakeload.model.files import Value
+from lakeload.model.layout import PartitionField
+
+_GENERATED: Mapping[str, pa.DataType] = {
+    "year": pa.int32(),
+    "month": pa.string(),
+    "day": pa.date32(),
+    "hour": pa.string(),
+    "bucket": pa.int32(),
+}
+_EPOCH = dt.date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionColumn:
+    """One partition column of a Delta table.
+
+    Args:
+        name: Name of the column in the Delta schema.
+        field: The partition field it stands for.
+        kind: Its type in the Delta schema.
+        table: Table name for messages.
+    """
+
+    name: str
+    field: PartitionField
+    kind: pa.DataType
+    table: str
+
+    @property
+    def generated(self) -> bool:
+        """True when the column exists only in the log."""
+        return self.field.transform != "identity"
+
+    def encode(self, value: Value | None) -> str | None:
+        """The text of a value given in the types of `DataFile.partition`.
+
+        Raises:
+            TableError: Delta has no text for the value: the empty string, NaN or infinity.
+
+        Example:
+            >>> field = PartitionField("at", "month")
+            >>> PartitionColumn("at_month", field, pa.string(), "t").encode(650)
+            '2024-03'
+        """
+        if value is None:
+            return None
+        human = _TO_HUMAN.get(self.field.transform)
+        text = _text(human(value) if human else value)
+        if not text:
+            raise TableError(
+                f"Delta has no text for the partition value {value!r}",
+                table=self.table,
+                column=self.field.source,
+                hint="Replace empty texts, NaN and infinities, or do not partition by this column.",
+            )
+        return text
+
+    def decode(self, text: str | None) -> Value | None:
+        """The value of a text, in the types of `DataFile.partition`; an empty text is null.
+
+        Raises:
+            TableError: The text does not fit the column's type.
+        """
+        if not text:
+            return None
+        try:
+            value = _value(text, self.kind)
+            machine = _TO_MACHINE.get(self.field.transform)
+            return machine(value) if machine else value
+        except (ValueError, ArithmeticError) as error:
+            raise TableError(
+                f"cannot read the partition value {text!r} as {self.kind}",
+                table=self.table,
+                column=self.name,
+                hint="Repair the table with the engine that wrote it.",
+            ) from error
+
+
+def partition_columns(
+    fields: Sequence[PartitionField], schema: pa.Schema, *, table: str
+) -> tuple[PartitionColumn, ...]:
+    """The Delta columns of a partitioning.
+
+    Raises:
+        TableError: A source column is missing, or has a type that Delta cannot partition by.
+    """
+    return tuple(PartitionColumn(field.name, field, _kind(field, schema, table), table) for field in fields)
+
+
+def _kind(field: PartitionField, schema: pa.Schema, table: str) -> pa.DataType:
+    position = schema.get_field_index(field.source)
+    if position < 0:
+        raise TableError(
+            "a partition column is not a column of the table",
+            table=table,
+            column=field.source,
+            hint="Partition by a top-level column that the data has.",
+        )
+    source = schema.field(position).type
+    if source.num_fields or pa.types.is_binary(source) or pa.types.is_large_binary(source):
+        raise TableError(
+            f"Delta cannot partition by a column of type {source}",
+            table=table,
+            column=field.source,
+            hint="Partition by a text, number, date or timestamp column.",
+        )
+    return _GENERATED.get(field.transform, source)
+
+
+def _text(value: Value) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return repr(value) if math.isfinite(value) else ""
+        case Decimal():
+            return format(value, "f")
+        case dt.datetime():
+            return _timestamp_text(value)
+        case dt.date():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def _timestamp_text(value: dt.datetime) -> str:
+    # The form with "T" and "Z" says its zone; the one without is read in the session's zone by
+    # some engines, so that it is kept for timestamps that have none.
+    if value.tzinfo is None:
+        return value.isoformat(sep=" ", timespec="microseconds")
+    return value.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _value(text: str, kind: pa.DataType) -> Value:
+    if pa.types.is_integer(kind):
+        return int(text)
+    if pa.types.is_boolean(kind):
+        return _boolean(text)
+    if pa.types.is_floating(kind):
+        return float(text)
+    if pa.types.is_decimal(kind):
+        return Decimal(text)
+    if pa.types.is_date(kind):
+        return dt.date.fromisoformat(text)
+    if pa.types.is_timestamp(kind):
+        found = dt.datetime.fromisoformat(text)
+        if kind.tz is None:
+            return found.replace(tzinfo=None)
+        return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    return text
+
+
+def _boolean(text: str) -> bool:
+    known = {"true": True, "false": False}
+    if text.lower() not in known:
+        raise ValueError(text)
+    return known[text.lower()]
+
+
+def _month_text(months: int) -> str:
+    return f"{1970 + months // 12:04d}-{months % 12 + 1:02d}"
+
+
+def _months(text: str) -> int:
+    year, month = text.rsplit("-", 1)
+    return (int(year) - 1970) * 12 + int(month) - 1
+
+
+def _hour_text(hours: int) -> str:
+    day = _EPOCH + dt.timedelta(days=hours // 24)
+    return f"{day.isoformat()}-{hours % 24:02d}"
+
+
+def _hours(text: str) -> int:
+    day, hour = text.rsplit("-", 1)
+    return (dt.date.fromisoformat(day) - _EPOCH).days * 24 + int(hour)
+
+
+_TO_HUMAN: Mapping[str, Callable[..., Value]] = {
+    "year": lambda years: 1970 + years,
+    "month": _month_text,
+    "hour": _hour_text,
+}
+_TO_MACHINE: Mapping[str, Callable[..., Value]] = {
+    "year": lambda year: year - 1970,
+    "month": _months,
+    "hour": _hours,
+}

@@ -1,0 +1,148 @@
+"""Both formats over one set of data files.
+
+No commit spans two logs, so a change is published to Delta first and to Iceberg second; each side skips
+what its own token says it has. A crash in between leaves Iceberg one load behind until the descriptor of
+that load is completed, which the next run does before anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from lakeload.errors import TableError
+from lakeload.model.changes import AlreadyApplied, Changeset, CommitResult, Committed, Conflict
+from lakeload.model.evolution import rebase
+from lakeload.model.files import LiveFile
+from lakeload.model.protocols import Table
+from lakeload.model.table import TableState, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The two states behind a dual `TableState.handle`; one is `None` while a creation is unfinished."""
+
+    delta: TableState | None
+    iceberg: TableState | None
+
+
+class DualTable:
+    """A table published as Delta and as Iceberg. Implements `lakeload.model.protocols.Table`."""
+
+    def __init__(self, delta: Table, iceberg: Table) -> None:
+        self._delta = delta
+        self._iceberg = iceberg
+
+    @property
+    def name(self) -> str:
+        """Table name without namespace."""
+        return self._delta.name
+
+    @property
+    def location(self) -> str:
+        """Root of the table."""
+        return self._delta.location
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Both."""
+        return ("delta", "iceberg")
+
+    def load(self) -> TableState | None:
+        """Both sides as one state: Iceberg's schema and ids, the lower of the two sequence numbers."""
+        delta, iceberg = self._delta.load(), self._iceberg.load()
+        whole = iceberg or delta
+        if whole is None:
+            return None
+        return replace(
+            whole,
+            version=delta.version if delta else None,
+            sequences=_Lower(delta, iceberg),
+            handle=Sides(delta, iceberg),
+        )
+
+    def commit(self, changeset: Changeset, base: TableState | None) -> CommitResult:
+        """Publish to Delta, then to Iceberg, each against its own side of `base`."""
+        sides: Sides = base.handle if base else Sides(None, None)
+        first = self._commit_side(self._delta, changeset, sides.delta)
+        if isinstance(first, Conflict):
+            return first
+        second = self._commit_side(self._iceberg, changeset, sides.iceberg)
+        if isinstance(second, Conflict):
+            # A change without token moves no row: one side having it and the other not is correct.
+            return first if changeset.token is None else second
+        applied = isinstance(first, AlreadyApplied) and isinstance(second, AlreadyApplied)
+        return AlreadyApplied(first.version) if applied else Committed(first.version)
+
+    def files(self, state: TableState) -> Sequence[LiveFile]:
+        """Live files both sides refer to."""
+        sides: Sides = state.handle
+        if sides.delta is None or sides.iceberg is None:
+            return []
+        iceberg = {file.path: file for file in self._iceberg.files(sides.iceberg)}
+        return [
+            replace(
+                file,
+                deletes=file.deletes or iceberg[file.path].deletes,
+                current=file.current and iceberg[file.path].current,
+            )
+            for file in self._delta.files(sides.delta)
+            if file.path in iceberg
+        ]
+
+    def scan(self, state: TableState, columns: Sequence[str] | None) -> pa.RecordBatchReader:
+        """Stream the rows of the Iceberg side."""
+        return self._iceberg.scan(self._side(state), columns)
+
+    def lazy(self, state: TableState) -> Any:
+        """A `polars.LazyFrame` over the Iceberg side."""
+        return self._iceberg.lazy(self._side(state))
+
+    def history(self) -> Sequence[Version]:
+        """Versions of the Delta side, newest first."""
+        return self._delta.history()
+
+    def _side(self, state: TableState) -> TableState:
+        sides: Sides = state.handle
+        if sides.iceberg is None:
+            raise TableError(
+                "the table is only half created",
+                table=self.name,
+                hint="Run the pipeline that creates it again; it completes what is missing.",
+            )
+        return sides.iceberg
+
+    def _commit_side(self, table: Table, changeset: Changeset, base: TableState | None) -> CommitResult:
+        token = changeset.token
+        if base and token and base.sequences.get(token.pipeline, 0) >= token.sequence:
+            return AlreadyApplied(base.version)
+        by_id = table.formats == ("iceberg",)
+        return table.commit(rebase(changeset, base, table=self.name, check_ids=by_id), base)
+
+
+class _Lower(Mapping[str, int]):
+    """Per pipeline the lower sequence number of the two sides: what both have for certain."""
+
+    def __init__(self, delta: TableState | None, iceberg: TableState | None) -> None:
+        self._delta: Mapping[str, int] = delta.sequences if delta else {}
+        self._iceberg: Mapping[str, int] = iceberg.sequences if iceberg else {}
+
+    def __getitem__(self, pipeline: str) -> int:
+        return min(self._delta.get(pipeline, 0), self._iceberg.get(pipeline, 0))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._iceberg)
+
+    def __len__(self) -> int:
+        return len(self._iceberg)
+
+
+def sides_of(state: TableState) -> Mapping[str, TableState]:
+    """The states by format behind a dual state; a single one has none."""
+    if not isinstance(state.handle, Sides):
+        return {}
+    found = {"delta": state.handle.delta, "iceberg": state.handle.iceberg}
+    return {name: side for name, side in found.items() if side is not None}

@@ -1,0 +1,255 @@
+"""An Iceberg table behind the `Table` protocol: the last step of extract → normalize → write → commit.
+
+Reads go through pyiceberg and Polars. Commits do not: pyiceberg assigns its own field ids, retries a
+conflict blindly and handles the whole metadata file for every commit, so snapshots are built here and
+published through the catalog's compare-and-swap.
+
+Supported are tables of format version 2. Refused, before anything is written: other versions, types and
+partitionings lakeload cannot produce, and `write.wap.enabled` (whose owner wants an audit in between).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lakeload.errors import StorageError, TableError
+from lakeload.formats.iceberg_commit import LOAD_ID_KEY, Moved, Planner, deletes_of, sequences
+from lakeload.formats.iceberg_document import Document, Register
+from lakeload.formats.iceberg_files import live_file
+from lakeload.formats.iceberg_layout import to_layout
+from lakeload.formats.iceberg_manifests import ManifestReader, is_data
+from lakeload.formats.iceberg_schema import to_arrow
+from lakeload.model.changes import AlreadyApplied, Committed, Conflict
+from lakeload.model.schema import without_ids
+from lakeload.model.table import TableState, Version
+from lakeload.write.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lakeload.model.changes import Changeset, CommitResult
+    from lakeload.model.files import LiveFile
+
+
+class IcebergTable:
+    """One Iceberg table, existing or not.
+
+    Args:
+        name: Table name.
+        namespace: Namespace it is registered in.
+        register: The catalog's view of this one table.
+        store: Rooted where the table would be created; carries the storage options.
+        now: The clock; must return aware times.
+    """
+
+    formats: tuple[str, ...] = ("iceberg",)
+
+    def __init__(
+        self, name: str, namespace: str, register: Register, store: Store, *, now: Callable[[], dt.datetime]
+    ) -> None:
+        self._name, self._namespace = name, namespace
+        self._register, self._store, self._now = register, store, now
+        self._files: Any = None
+        self._reader: ManifestReader | None = None
+        self._document: Document | None = None
+        self._state: TableState | None = None
+
+    def __repr__(self) -> str:
+        return f"IcebergTable({self._namespace!r}, {self._name!r})"
+
+    @property
+    def name(self) -> str:
+        """Table name without namespace."""
+        return self._name
+
+    @property
+    def location(self) -> str:
+        """Root of the table; once loaded, where its metadata says it is."""
+        if self._document is None:
+            return self._store.root
+        found = str(self._document.get("location")).rstrip("/")
+        return "/" + found[5:].lstrip("/") if found.startswith("file:") else found
+
+    def load(self) -> TableState | None:
+        """Read the newest version; `None` when the table does not exist.
+
+        Raises:
+            TableError: The table needs a feature that cannot be honoured.
+            CatalogError: The catalog did not answer.
+            StorageError: The metadata cannot be read.
+        """
+        document = self._register.load(self._document)
+        if document is None:
+            self._document = self._state = None
+            return None
+        if self._state is None or document is not self._document:
+            self._state = self._read_state(document)
+            self._document = document
+        return self._state
+
+    def commit(self, changeset: Changeset, base: TableState | None) -> CommitResult:
+        """Publish the change if the table still is at `base`; compare-and-swap, no retry.
+
+        Raises:
+            TableError: The change is not possible in this format.
+            CatalogError: The catalog refused, or it is not known whether the change landed.
+            StorageError: The place cannot be written.
+        """
+        if base is not None and changeset.create is not None:
+            return Conflict("the table exists already")
+        if base is None and changeset.create is None:
+            return Conflict("the table does not exist")
+        token = changeset.token
+        if base is not None and token is not None and base.sequences.get(token.pipeline, 0) >= token.sequence:
+            return AlreadyApplied(base.version)
+        before: Document | None = base.handle if base is not None else None
+        planner = Planner(self._name, self._store.root, self._manifests, self._open_store, self._now_ms())
+        try:
+            plan = planner.plan(changeset, before)
+        except Moved as moved:
+            return Conflict(str(moved))
+        if plan is None:
+            return Committed(base.version if base is not None else None)
+        after = self._register.publish(before, plan.change)
+        if after is None:
+            self._discard(plan.written)
+            return Conflict("the table was changed by somebody else")
+        self._document, self._state = after, self._read_state(after)
+        snapshot = plan.change.snapshot
+        return Committed(snapshot["snapshot-id"] if snapshot is not None else after.head)
+
+    def files(self, state: TableState) -> Sequence[LiveFile]:
+        """Live data files of that version."""
+        document: Document = state.handle
+        model = document.model
+        schema, specs, reader = model.schema(), model.specs(), self._manifests
+        kinds = {number: spec.partition_type(schema).fields for number, spec in specs.items()}
+        deletes = deletes_of(reader, document)
+        return [
+            live_file(
+                entry,
+                model.location,
+                kinds[manifest.partition_spec_id],
+                current=manifest.partition_spec_id == model.default_spec_id,
+                deletes=deletes is not None and deletes.touch(entry),
+            )
+            for manifest in reader.manifests(document)
+            if is_data(manifest)
+            for entry in reader.entries(manifest)
+        ]
+
+    def scan(self, state: TableState, columns: Sequence[str] | None) -> pa.RecordBatchReader:
+        """Stream the rows of that version; all columns, in table order, when `columns` is `None`."""
+        schema = without_ids(state.schema)
+        if columns is not None:
+            missing = [name for name in columns if name not in schema.names]
+            if missing:
+                raise TableError("there is no such column", table=self._name, column=missing[0])
+            schema = pa.schema([schema.field(name) for name in columns])
+        if state.version is None:
+            return pa.RecordBatchReader.from_batches(schema, [])
+        scan = self._library_table(state).scan(selected_fields=tuple(schema.names) or ("*",))
+        reader = scan.to_arrow_batch_reader()
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for batch in reader:
+                yield batch.select(schema.names).cast(schema)
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
+
+    def lazy(self, state: TableState) -> Any:
+        """A `polars.LazyFrame` over that version, read natively by Polars."""
+        import polars as pl
+
+        return pl.scan_iceberg(
+            self._library_table(state),
+            snapshot_id=state.version,
+            reader_override="native",
+            storage_options=self._store.options.for_object_store() or None,
+        )
+
+    def history(self) -> Sequence[Version]:
+        """Snapshots that led to the current one, newest first."""
+        self.load()
+        if self._document is None:
+            return []
+        return [_version(snapshot) for snapshot in self._document.ancestors()]
+
+    @property
+    def _manifests(self) -> ManifestReader:
+        if self._reader is None:
+            self._reader = ManifestReader(self._io)
+        return self._reader
+
+    @property
+    def _io(self) -> Any:
+        if self._files is None:
+            from pyiceberg.io.pyarrow import PyArrowFileIO
+
+            self._files = PyArrowFileIO(self._store.options.for_pyiceberg())
+        return self._files
+
+    def _open_store(self, root: str) -> Store:
+        plain = "/" + root[5:].lstrip("/") if root.startswith("file:") else root
+        if plain.startswith(self._store.root + "/"):
+            return self._store.child(plain[len(self._store.root) + 1 :])
+        return Store(plain, self._store.options)
+
+    def _now_ms(self) -> int:
+        return round(self._now().timestamp() * 1000)
+
+    def _discard(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            root, _, name = path.rpartition("/")
+            try:
+                self._open_store(root).delete(name)
+            except StorageError:
+                return  # nobody refers to them; the orphan sweep finds what is left
+
+    def _read_state(self, document: Document) -> TableState:
+        self._refuse_features(document)
+        model = document.model
+        schema = model.schema()
+        return TableState(
+            version=document.head,
+            schema=to_arrow(schema, self._name),
+            last_column_id=model.last_column_id,
+            layout=to_layout(model.spec(), model.sort_order(), schema, self._name),
+            properties=document.properties,
+            sequences=sequences(document),
+            handle=document,
+        )
+
+    def _refuse_features(self, document: Document) -> None:
+        version = document.get("format-version")
+        if version != 2:  # noqa: PLR2004 - the one supported
+            raise TableError(
+                f"the table has Iceberg format version {version}; version 2 is supported", table=self._name,
+                hint="Upgrade it to version 2 with another engine, or load into another table.",
+            )
+        if document.properties.get("write.wap.enabled", "").lower() == "true":
+            raise TableError(
+                "the table asks for write-audit-publish (write.wap.enabled), which is not supported",
+                table=self._name, hint="Unset the property, or load into another table.",
+            )
+
+    def _library_table(self, state: TableState) -> Any:
+        from pyiceberg.catalog.noop import NoopCatalog
+        from pyiceberg.table import Table
+
+        document: Document = state.handle
+        return Table(
+            (self._namespace, self._name), document.model, document.location, self._io, NoopCatalog("lakeload")
+        )
+
+
+def _version(snapshot: dict[str, Any]) -> Version:
+    summary = dict(snapshot.get("summary", {}))
+    operation = summary.pop("operation", "overwrite")
+    load_id = summary.pop(LOAD_ID_KEY, None)
+    at = dt.datetime.fromtimestamp(snapshot["timestamp-ms"] / 1000, dt.UTC)
+    return Version(snapshot["snapshot-id"], at, operation, load_id, summary)

@@ -1,0 +1,1 @@
+"""Maintain: keep tables healthy without changing a row."""

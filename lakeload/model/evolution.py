@@ -1,0 +1,121 @@
+"""Replaying schema changes on a table that may have moved on since they were planned.
+
+A load plans its changes against one version of a table and publishes them against another. What somebody
+else already did is skipped, what is still missing is applied, and anything else is a conflict: data files
+are stamped with field ids, so a column of the same name with another id is not the same column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from lakeload.errors import ConflictError
+from lakeload.model.changes import Changeset, SchemaChange
+from lakeload.model.schema import apply_changes, children, field_id, walk
+from lakeload.model.table import TableState
+
+
+def find(schema: pa.Schema, path: Sequence[str]) -> pa.Field | None:
+    """The field at a path of logical names, or `None`.
+
+    Example:
+        >>> find(pa.schema([("a", pa.list_(pa.int32()))]), ("a", "element")).type
+        DataType(int32)
+    """
+    fields = list(schema)
+    found = None
+    for name in path:
+        found = next((field for field in fields if field.name == name), None)
+        if found is None:
+            return None
+        fields = children(found.type)
+    return found
+
+
+def rebase(changeset: Changeset, state: TableState | None, *, table: str, check_ids: bool) -> Changeset:
+    """The changeset as it must be published on `state`.
+
+    Args:
+        changeset: Planned against an earlier version, or for a table that did not exist.
+        state: The version it will be published on; `None` when the table does not exist.
+        table: Table name, for messages.
+        check_ids: Whether readers find columns by field id (Iceberg) and not by name (Delta).
+
+    Raises:
+        ConflictError: The newer version contradicts the plan: a column has another type or identity,
+            or the table was created or dropped meanwhile in another shape.
+    """
+    if state is None:
+        if changeset.create is None:
+            raise _moved(table, "was dropped")
+        return changeset
+    planned = _as_additions(changeset, state) if changeset.create else changeset.schema_changes
+    pending = [change for change in planned if _is_pending(change, state.schema, table)]
+    if changeset.create and pending:
+        raise _moved(table, "was created by somebody else with other columns")
+    if changeset.create and changeset.create.layout.partition_by != state.layout.partition_by:
+        raise _moved(table, "was created by somebody else with another partitioning")
+    schema, _ = apply_changes(state.schema, state.last_column_id, pending)
+    _check_columns(changeset.schema, schema, table, check_ids=check_ids)
+    return replace(changeset, schema=schema, schema_changes=tuple(pending), create=None)
+
+
+def _as_additions(changeset: Changeset, state: TableState) -> list[SchemaChange]:
+    return [
+        SchemaChange("add", (field.name,), None, field.type)
+        for field in changeset.schema
+        if find(state.schema, (field.name,)) is None
+    ]
+
+
+def _is_pending(change: SchemaChange, schema: pa.Schema, table: str) -> bool:
+    current = find(schema, change.path)
+    if change.kind == "add":
+        if current is not None and not same_type(current.type, change.new):
+            raise _moved(table, f"got a column {'.'.join(change.path)} of type {current.type}")
+        return current is None
+    if current is None:
+        raise _moved(table, f"lost its column {'.'.join(change.path)}")
+    if change.kind == "relax":
+        return not current.nullable
+    if same_type(current.type, change.new):
+        return False
+    if change.old is not None and not same_type(current.type, change.old):
+        raise _moved(table, f"changed its column {'.'.join(change.path)} to {current.type}")
+    return True
+
+
+def _check_columns(written: pa.Schema, published: pa.Schema, table: str, *, check_ids: bool) -> None:
+    """Every column of the files must mean the same column of the table."""
+
+    def visit(path: tuple[str, ...], field: pa.Field) -> None:
+        there = find(published, path)
+        if there is None:
+            raise _moved(table, f"lost its column {'.'.join(path)}")
+        if check_ids and field_id(there) != field_id(field):
+            raise _moved(table, f"has another column {'.'.join(path)}")
+        if not children(field.type) and there.type != field.type:
+            raise _moved(table, f"changed its column {'.'.join(path)} to {there.type}")
+
+    walk(written, visit)
+
+
+def same_type(one: pa.DataType, other: pa.DataType) -> bool:
+    """Equality of types by names and leaves, without field ids and nullability."""
+    left, right = children(one), children(other)
+    if not left and not right:
+        return bool(one.equals(other))
+    return len(left) == len(right) and all(
+        a.name == b.name and same_type(a.type, b.type) for a, b in zip(left, right, strict=True)
+    )
+
+
+def _moved(table: str, what: str) -> ConflictError:
+    return ConflictError(
+        f"the table {what} while this load ran",
+        table=table,
+        hint="Nothing of this load was published; run it again.",
+    )

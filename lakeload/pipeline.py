@@ -1,0 +1,166 @@
+"""The straight line: extract → normalize → write → commit, for one or several tables at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lakeload.config import StorageOptions
+from lakeload.errors import ConfigError
+from lakeload.lakehouse import Lakehouse
+from lakeload.model.cursor import Cursor
+from lakeload.model.mode import WriteMode
+from lakeload.model.progress import Progress, Silent
+from lakeload.normalize.naming import table_name
+from lakeload.report import RunReport
+from lakeload.run import Run
+from lakeload.sources.read import ReadOptions
+from lakeload.sources.resource import Resource, from_data, table_spec
+
+
+class Pipeline:
+    """Loads resources into a lakehouse and remembers where it stopped.
+
+    Args:
+        name: Names the position; two pipelines of one name must not run at the same time.
+        lake: Where to.
+        progress: Listens to the run; nobody by default.
+
+    Example:
+        >>> import tempfile
+        >>> report = Pipeline("people", Lakehouse(tempfile.mkdtemp())).run([{"id": 1}], table="people")
+        >>> report.tables["people"].rows
+        1
+    """
+
+    def __init__(self, name: str, lake: Lakehouse, *, progress: Progress | None = None) -> None:
+        self.name = name
+        self.lake = lake
+        self.progress = progress or Silent()
+
+    def run(self, data: Any, table: str | None = None, mode: WriteMode | None = None) -> RunReport:
+        """Load everything that is new, publish it as one load, and report.
+
+        An unfinished load of this pipeline is completed first. Every table changes in one commit; with
+        several tables or two formats they follow one another, see the page on loads.
+
+        Args:
+            data: A resource or several, or data: a path, rows, batches, a DataFrame.
+            table: Table name, for data, or instead of the single resource's own.
+            mode: Instead of the resources' own.
+
+        Raises:
+            LakeloadError: With what happened, where, and the way out; the tables are as they were.
+        """
+        return Run(self.lake, self.name, _resources(data, table, mode), self.progress).finish()
+
+
+def load(
+    data: Any,
+    lake: Lakehouse | str | Path,
+    *,
+    table: str | None = None,
+    format: str | tuple[str, ...] = "delta",  # noqa: A002 - the word users look for
+    mode: WriteMode | None = None,
+    cursor: Cursor | str | None = None,
+    primary_key: str | Iterable[str] | None = None,
+    partition_by: str | Iterable[str] = (),
+    sort_by: str | Iterable[str] = (),
+    schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
+    load_columns: bool = True,
+    target_file_size: int | str | None = None,
+    fold: bool = True,
+    record_path: str | None = None,
+    storage_options: Mapping[str, str] | None = None,
+    catalog: str | None = None,
+    namespace: str = "default",
+    pipeline: str | None = None,
+    progress: Progress | None = None,
+) -> RunReport:
+    """Load data into one table, in one call.
+
+    Args:
+        data: A path, glob or URL (or several), rows, batches, a DataFrame, JSON bytes, or a resource.
+        lake: Lakehouse, or its place: a local path or `s3://bucket/prefix`.
+        table: Table name; by default that of the resource or file.
+        format: `"delta"`, `"iceberg"` or both, when `lake` is a place.
+        mode: `Append()` (default) or `Overwrite()`.
+        cursor: Column that orders the rows; a second call loads only what is new.
+        primary_key: Columns that identify a row.
+        partition_by: Partition fields such as `"country"` or `"day(created_at)"`.
+        sort_by: Sort order within a file.
+        schema: Types by column that win over what is inferred; may be partial.
+        load_columns: Add `_lakeload_id` and `_lakeload_at` to a table this creates.
+        target_file_size: Bytes, or a size such as `"128MB"` (the default).
+        fold: Fold small files after the load.
+        record_path: Dotted path of the records in JSON objects.
+        storage_options: Credentials and endpoint, for the lake and for `s3://` data.
+        catalog: Iceberg catalog URI, when `lake` is a place.
+        namespace: Namespace, when `lake` is a place.
+        pipeline: Names the position; by default after the table.
+        progress: Listens to the run.
+
+    Raises:
+        LakeloadError: With what happened, where, and the way out; the table is as it was.
+
+    Example:
+        >>> import tempfile
+        >>> load([{"id": 1}, {"id": 2}], tempfile.mkdtemp(), table="numbers").tables["numbers"].rows
+        2
+    """
+    if not isinstance(lake, Lakehouse):
+        lake = Lakehouse(
+            lake, format=format, catalog=catalog, storage_options=storage_options, namespace=namespace
+        )
+    if isinstance(data, Resource):
+        resource = data.with_table(table, mode)
+    else:
+        spec = table_spec(
+            table or _name_of(data),
+            primary_key=primary_key,
+            mode=mode,
+            cursor=cursor,
+            partition_by=partition_by,
+            sort_by=sort_by,
+            schema=schema,
+            load_columns=load_columns,
+            target_file_size=target_file_size,
+            fold=fold,
+        )
+        storage = StorageOptions.read(storage_options, remote=_is_remote(data))
+        resource = from_data(data, spec, ReadOptions(record_path=record_path, storage=storage))
+    name = pipeline or f"load_{table_name(resource.name)}"
+    return Run(lake, name, [resource], progress or Silent(), share=resource.spec.cursor is None).finish()
+
+
+def _resources(data: Any, table: str | None, mode: WriteMode | None) -> list[Resource]:
+    if isinstance(data, Resource):
+        return [data.with_table(table, mode)]
+    if isinstance(data, list | tuple) and data and all(isinstance(item, Resource) for item in data):
+        if table is not None and len(data) > 1:
+            raise ConfigError("one table name was given for several resources", hint="Leave table out.")
+        found = [item.with_table(table, mode) for item in data]
+        names = [table_name(item.name) for item in found]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigError(
+                "two resources of one run load into one table", table=twice[0], hint="Run them one by one."
+            )
+        return found
+    return [from_data(data, table_spec(table or _name_of(data), mode=mode))]
+
+
+def _name_of(data: object) -> str:
+    if isinstance(data, str | Path):
+        stem = Path(str(data).rstrip("/")).name.split(".")[0].replace("*", "")
+        if stem.strip("-_ "):
+            return stem
+    raise ConfigError("the data has no table name", hint='Give one: table="events".')
+
+
+def _is_remote(data: object) -> bool:
+    items = data if isinstance(data, list | tuple) else [data]
+    return any(isinstance(item, str) and item.startswith(("s3://", "s3a://")) for item in items)

@@ -1,0 +1,133 @@
+"""What a run did, for people and for machines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lakeload.model.changes import SchemaChange
+
+_KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TableReport:
+    """What a run did to one table.
+
+    Args:
+        rows: Rows written by this run.
+        files: Data files added by this run.
+        bytes: Bytes of those files.
+        schema_changes: Schema changes of an existing table, in order.
+        created: True when the run created the table.
+        version: Version after the run, by format; empty when the table was not changed and does not exist.
+        repeated: True when the rows were those of the unfinished load completed first, and so not added.
+        folded: Small files replaced by bigger ones after the load.
+        seconds: Seconds per stage (`extract`, `normalize`, `write`, `commit`, `fold`).
+    """
+
+    rows: int = 0
+    files: int = 0
+    bytes: int = 0
+    schema_changes: tuple[SchemaChange, ...] = ()
+    created: bool = False
+    version: Mapping[str, int | None] = field(default_factory=dict)
+    repeated: bool = False
+    folded: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What one run of a pipeline did.
+
+    Args:
+        pipeline: Pipeline name.
+        load_id: Load id, as in `_lakeload_id`.
+        sequence: Sequence number of the load; `None` when nothing had to be published.
+        tables: By table name.
+        seconds: Seconds from start to end.
+        recovered: Load id of an earlier, unfinished load that was completed first.
+
+    Example:
+        >>> print(RunReport("p", "load-a", 1, {"t": TableReport(rows=3, files=1, bytes=900)}, 0.5))
+        pipeline p, load 1 (load-a): 3 rows into 1 table in 0.5 s
+          t: 3 rows, 1 file, 900 B
+    """
+
+    pipeline: str
+    load_id: str
+    sequence: int | None
+    tables: Mapping[str, TableReport]
+    seconds: float
+    recovered: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-able values."""
+        return {
+            "pipeline": self.pipeline,
+            "load_id": self.load_id,
+            "sequence": self.sequence,
+            "seconds": round(self.seconds, 3),
+            "recovered": self.recovered,
+            "tables": {name: _table(report) for name, report in self.tables.items()},
+        }
+
+    def __str__(self) -> str:
+        rows = sum(table.rows for table in self.tables.values())
+        number = "nothing to publish" if self.sequence is None else f"load {self.sequence} ({self.load_id})"
+        head = (
+            f"pipeline {self.pipeline}, {number}: {_count(rows, 'row')} into "
+            f"{_count(len(self.tables), 'table')} in {self.seconds:.1f} s"
+        )
+        lines = [f"  {name}: {_line(report)}" for name, report in self.tables.items()]
+        if self.recovered:
+            lines.insert(0, f"  completed the unfinished load {self.recovered} first")
+        return "\n".join([head, *lines])
+
+
+def _table(report: TableReport) -> dict[str, Any]:
+    return {
+        "rows": report.rows,
+        "files": report.files,
+        "bytes": report.bytes,
+        "created": report.created,
+        "schema_changes": [str(change) for change in report.schema_changes],
+        "version": dict(report.version),
+        "repeated": report.repeated,
+        "folded": report.folded,
+        "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
+    }
+
+
+def _line(report: TableReport) -> str:
+    parts = [_count(report.rows, "row"), _count(report.files, "file"), size_text(report.bytes)]
+    if report.created:
+        parts.append("created")
+    parts += [f"{name} version {version}" for name, version in report.version.items()]
+    parts += [str(change) for change in report.schema_changes]
+    if report.repeated:
+        parts.append("already loaded by the completed load")
+    if report.folded:
+        parts.append(f"folded {_count(report.folded, 'small file')}")
+    return ", ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def size_text(size: float) -> str:
+    """Bytes for people, in powers of 1024.
+
+    Example:
+        >>> size_text(1536)
+        '1.5 KiB'
+    """
+    if size < _KIB:
+        return f"{size:.0f} B"
+    units = ("KiB", "MiB", "GiB")
+    power = min(len(units), int(math.log(size, _KIB)))
+    return f"{size / _KIB**power:.1f} {units[power - 1]}"

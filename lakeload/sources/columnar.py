@@ -1,0 +1,124 @@
+"""Parquet, Arrow IPC and everything that speaks Arrow: batches pass through unchanged.
+
+The part of extract that has nothing to decode: batches keep views, dictionaries and extension types, which
+the normalizer handles, and are streamed, never collected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lakeload.errors import SourceError
+from lakeload.sources.files import File, reading
+from lakeload.sources.parallel import ordered_map, prefetch
+
+_LARGE_GROUP = 8
+"""Row groups up to this many times the batch size are decoded whole, several at once."""
+
+
+def read_parquet(file: File, *, batch_bytes: int, workers: int) -> Iterator[pa.RecordBatch]:
+    """Batches of a Parquet file in row order."""
+    with _opened(file) as parquet:
+        groups = [parquet.metadata.row_group(i) for i in range(parquet.metadata.num_row_groups)]
+        rows, size = parquet.metadata.num_rows, sum(group.total_byte_size for group in groups)
+        batch_rows = max(1, min(1 << 20, int(batch_bytes / max(1.0, size / max(1, rows)))))
+        if file.local and groups and max(g.total_byte_size for g in groups) <= _LARGE_GROUP * batch_bytes:
+            yield from _by_group(file, len(groups), batch_rows, workers)
+            return
+        batches = prefetch(parquet.iter_batches(batch_size=batch_rows, use_threads=workers > 1))
+        with reading(file.path), closing(batches):
+            yield from batches
+
+
+def _by_group(file: File, groups: int, batch_rows: int, workers: int) -> Iterator[pa.RecordBatch]:
+    def decode(index: int) -> list[pa.RecordBatch]:
+        with reading(file.path), _opened(file) as parquet:
+            return parquet.read_row_group(index, use_threads=False).to_batches(max_chunksize=batch_rows)
+
+    with closing(ordered_map(decode, range(groups), workers=workers, ahead=workers)) as results:
+        for batches in results:
+            yield from batches
+
+
+def _opened(file: File) -> pq.ParquetFile:
+    with reading(file.path):
+        source: Any = file.path if file.local else pa.PythonFile(file.open(), mode="r")
+        try:
+            return pq.ParquetFile(source, pre_buffer=not file.local)
+        except pa.ArrowInvalid as error:
+            raise SourceError(
+                f"not a Parquet file: {_reason(error)}", place=file.path, hint="Fetch or write it again."
+            ) from None
+
+
+def read_ipc(file: File) -> Iterator[pa.RecordBatch]:
+    """Batches of an Arrow IPC file or stream."""
+    with reading(file.path), file.open() as stream:
+        magic = stream.read(6)
+        stream.seek(0)
+        source = pa.PythonFile(stream, mode="r")
+        try:
+            if magic == b"ARROW1":
+                reader = pa.ipc.open_file(source)
+                for index in range(reader.num_record_batches):
+                    yield reader.get_batch(index)
+            elif magic:
+                yield from pa.ipc.open_stream(source)
+        except pa.ArrowInvalid as error:
+            raise SourceError(
+                f"not a whole Arrow file: {_reason(error)}", place=file.path, hint="Fetch or write it again."
+            ) from None
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")
+
+
+def speaks_arrow(data: object) -> bool:
+    """Whether `arrow_batches` can take the object."""
+    return isinstance(data, pa.RecordBatch) or hasattr(data, "__arrow_c_stream__") or _lazy(data)
+
+
+def arrow_batches(data: Any, *, batch_rows: int = 1 << 17) -> Iterator[pa.RecordBatch]:
+    """Batches of anything that speaks Arrow, unchanged and one after the other.
+
+    pandas frames lose their index, as it is no column. Polars lazy frames are run and streamed.
+    """
+    if isinstance(data, pa.RecordBatch):
+        yield data
+    elif isinstance(data, pa.Table):
+        yield from data.to_batches()
+        if not data.num_rows:
+            yield _nothing(data.schema)
+    elif _lazy(data):
+        yield from _from_lazy(data, batch_rows)
+    elif type(data).__module__.split(".")[0] == "pandas":
+        yield from arrow_batches(pa.Table.from_pandas(data, preserve_index=False))
+    else:
+        reader = pa.RecordBatchReader.from_stream(data)
+        empty = True
+        with closing(reader):
+            for batch in reader:
+                empty = False
+                yield batch
+        if empty:
+            yield _nothing(reader.schema)
+
+
+def _from_lazy(data: Any, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    for frame in data.collect_batches(chunk_size=batch_rows, maintain_order=True, lazy=True):
+        yield from arrow_batches(frame)
+
+
+def _lazy(data: object) -> bool:
+    return type(data).__name__ == "LazyFrame" and type(data).__module__.startswith("polars")
+
+
+def _nothing(schema: pa.Schema) -> pa.RecordBatch:
+    """A batch without rows still tells the schema."""
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)

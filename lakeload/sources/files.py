@@ -1,0 +1,319 @@
+"""Which files a path, glob or URL means, and how to open them.
+
+First step of extract for everything that lies in files: local paths, and any protocol fsspec knows. Finds
+the files (sorted), tells format and compression from names or first bytes, and opens decompressed streams.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import pyarrow as pa
+
+from lakeload.config import StorageOptions
+from lakeload.errors import SourceError, StorageError
+
+Format = Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow"]
+
+FORMATS: dict[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".jsonlines": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".ipc": "arrow",
+    ".feather": "arrow",
+}
+"""File name endings lakeload reads."""
+COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2"}
+"""Endings that say a text file is compressed."""
+
+_MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"))
+_READAHEAD = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file to read.
+
+    Args:
+        path: Local path, or URL without secrets.
+        size: Bytes, if known.
+        filesystem: fsspec filesystem of a remote file; `None` for a local one.
+        inner: The path as the filesystem spells it.
+    """
+
+    path: str
+    size: int | None
+    filesystem: Any = None
+    inner: str = ""
+
+    @property
+    def local(self) -> bool:
+        """Whether the operating system can open it."""
+        return self.filesystem is None
+
+    def open(self) -> BinaryIO:
+        """The raw bytes."""
+        with reading(self.path):
+            if self.local:
+                return Path(self.path).open("rb")
+            return self.filesystem.open(self.inner, "rb", block_size=_READAHEAD)
+
+    def endings(self) -> tuple[str, str]:
+        """Format and compression endings of the name, lower case, empty when absent."""
+        name = self.path.rstrip("/").rsplit("/", 1)[-1].split("?")[0].lower()
+        stem, last = os.path.splitext(name)
+        if last in COMPRESSIONS:
+            return os.path.splitext(stem)[1], last
+        return last, ""
+
+
+def find(location: str | os.PathLike[str], storage: StorageOptions) -> list[File]:
+    """The files a path, directory, glob or URL means, sorted by name.
+
+    Raises:
+        SourceError: There are none.
+        StorageError: The place refused to be listed.
+    """
+    text = os.fspath(location)
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    if "://" in text:
+        return _find_remote(text, storage)
+    path = Path(text).expanduser()
+    with reading(text):
+        if path.is_dir():
+            return _local_directory(path)
+        if path.exists():
+            return [File(str(path), path.stat().st_size if path.is_file() else None)]
+        if _is_glob(text):
+            return _local_glob(path)
+    hint = f"Check the path; the working directory is {Path.cwd()}."
+    raise SourceError("no such file", place=text, hint=hint)
+
+
+def _local_directory(path: Path) -> list[File]:
+    names = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p.relative_to(path))]
+    files = [File(str(p), p.stat().st_size) for p in names]
+    return _supported(files, str(path))
+
+
+def _local_glob(path: Path) -> list[File]:
+    import glob
+
+    found = sorted(glob.glob(str(path), recursive=True))
+    files = [File(p, Path(p).stat().st_size) for p in found if Path(p).is_file()]
+    if not files:
+        raise SourceError("no file matches", place=str(path), hint="Check the pattern.")
+    return files
+
+
+def _supported(files: list[File], place: str) -> list[File]:
+    known = [file for file in files if file.endings()[0] in FORMATS]
+    if not known:
+        raise SourceError(
+            "no readable file in the directory",
+            place=place,
+            hint=f"Names must end in one of {', '.join(FORMATS)}, optionally compressed.",
+        )
+    return known
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _is_glob(text: str) -> bool:
+    return any(mark in text for mark in "*?[")
+
+
+def _find_remote(url: str, storage: StorageOptions) -> list[File]:
+    import fsspec
+    from fsspec.core import url_to_fs
+
+    place = public(url)
+    protocol = url.split("://", 1)[0]
+    options = storage.for_s3fs() if protocol in ("s3", "s3a") else {}
+    with reading(place):
+        try:
+            filesystem, inner = url_to_fs(url, **options)
+        except (ValueError, ImportError) as error:
+            known = ", ".join(sorted(fsspec.available_protocols())[:8])
+            hint = f"Install the fsspec package for it; known are {known}, …."
+            raise SourceError(f"cannot open {protocol}:// ({_line(error)})", place=place, hint=hint) from None
+        prefix = url.split("://", 1)[0] + "://"
+        return _list_remote(filesystem, inner, place, prefix)
+
+
+def _list_remote(filesystem: Any, inner: str, place: str, prefix: str) -> list[File]:
+    web = prefix in ("http://", "https://")
+
+    def file(path: str, info: dict[str, Any]) -> File:
+        shown = public(path if "://" in path else prefix + path.lstrip("/"))
+        return File(shown, info.get("size"), filesystem, path)
+
+    if _is_glob(inner) and not web:
+        found = filesystem.glob(inner, detail=True)
+        files = [file(path, info) for path, info in sorted(found.items()) if info.get("type") != "directory"]
+        if not files:
+            raise SourceError("no object matches", place=place, hint="Check the pattern.")
+        return files
+    info = filesystem.info(inner)
+    if info.get("type") != "directory" or web:
+        return [file(inner, info)]
+    found = filesystem.find(inner, detail=True)
+    return _supported([file(path, entry) for path, entry in sorted(found.items())], place)
+
+
+def public(url: str) -> str:
+    """A URL without user, password and query, which may hold secrets."""
+    if "://" not in url:
+        return url
+    protocol, rest = url.split("://", 1)
+    host, slash, path = rest.split("?", 1)[0].partition("/")
+    return f"{protocol}://{host.rsplit('@', 1)[-1]}{slash}{path}"
+
+
+@contextmanager
+def reading(place: str) -> Iterator[None]:
+    """Turn failures of the place into one-line errors that name it and the way out."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SourceError("no such file", place=place, hint="Check the path.") from None
+    except PermissionError:
+        hint = "Check permissions or credentials."
+        raise SourceError("may not be read", place=place, hint=hint) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        hint = "The file is incomplete or damaged: fetch or write it again."
+        raise SourceError(f"cannot decompress: {_line(error)}", place=place, hint=hint) from None
+    except OSError as error:
+        raise StorageError(
+            f"cannot read: {_line(error)}", place=place, hint="Check address and credentials."
+        ) from None
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in ("aiohttp", "botocore", "fsspec", "s3fs"):
+            raise
+        raise StorageError(
+            f"cannot read: {type(error).__name__}", place=place, hint="Check address, network and credentials."
+        ) from None
+
+
+def _line(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    # Messages of HTTP clients carry the URL with its query, where signatures live.
+    return public_words(text.splitlines()[0].rstrip("."))
+
+
+def public_words(text: str) -> str:
+    """A message with the queries of its URLs removed."""
+    return " ".join(public(word) if "://" in word else word for word in text.split())
+
+
+def compression(file: File, head: bytes) -> str | None:
+    """`gzip`, `zstd`, `bz2` or `None`, by first bytes, else by name."""
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    ending = file.endings()[1]
+    if ending and head:
+        raise SourceError(
+            f"the name says {COMPRESSIONS[ending]}, the content is something else",
+            place=file.path,
+            hint="Rename the file, or fetch it again.",
+        )
+    return None
+
+
+def head(file: File, size: int = 64) -> bytes:
+    """The first bytes of the file as stored."""
+    with reading(file.path), file.open() as stream:
+        return stream.read(size)
+
+
+def open_text(file: File) -> BinaryIO:
+    """The decompressed bytes."""
+    codec = compression(file, head(file))
+    raw = file.open()
+    match codec:
+        case "gzip":
+            # Python's reader notices a missing end; Arrow's does not.
+            return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]  # is a binary stream
+        case "bz2":
+            return bz2.BZ2File(raw)  # type: ignore[return-value]  # is a binary stream
+        case "zstd":
+            return pa.CompressedInputStream(pa.PythonFile(raw), "zstd")
+    return raw
+
+
+def blocks(file: File, size: int) -> Iterator[bytes]:
+    """The decompressed content in pieces of about `size` bytes, each ending after a newline or at the end."""
+    with reading(file.path):
+        stream = open_text(file)
+        try:
+            rest = b""
+            while chunk := stream.read(size):
+                cut = chunk.rfind(b"\n") + 1
+                if not cut:
+                    rest += chunk
+                    continue
+                yield rest + chunk[:cut]
+                rest = chunk[cut:]
+            if rest:
+                yield rest
+        finally:
+            stream.close()
+
+
+def splits(size: int, length: int) -> list[tuple[int, int]]:
+    """Byte ranges of about `length` bytes that cover a file of `size` bytes."""
+    return [(start, min(start + length, size)) for start in range(0, size, length)]
+
+
+def read_split(path: str, start: int, end: int) -> bytes:
+    """The lines of a local file that begin in `[start, end)`, whole."""
+    with reading(path), Path(path).open("rb", buffering=0) as stream:
+        if start:
+            stream.seek(start - 1)
+            data = _read_exactly(stream, end - start + 1)
+            cut = data.find(b"\n") + 1
+            if not cut or cut == len(data):
+                # No line begins here, or only at `end`, which belongs to the next split.
+                return b""
+            data = data[cut:]
+        else:
+            data = _read_exactly(stream, end)
+        if data.endswith(b"\n"):
+            return data
+        pieces = [data]
+        while more := stream.read(1 << 16):
+            cut = more.find(b"\n") + 1
+            pieces.append(more[:cut] if cut else more)
+            if cut:
+                break
+        return b"".join(pieces)
+
+
+def _read_exactly(stream: Any, size: int) -> bytes:
+    data = stream.read(size)
+    while len(data) < size:
+        more = stream.read(size - len(data))
+        if not more:
+            break
+        data += more
+    return bytes(data)

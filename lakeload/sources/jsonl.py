@@ -1,0 +1,281 @@
+"""JSON records to Arrow: fast where the data is as expected, exact where it is not.
+
+Part of extract. A block of records is parsed by pyarrow straight into the schema learned so far, without
+Python objects. That parser alone would accept some things silently — integers rounded into doubles, broken
+UTF-8, `null` in place of a record, NaN — so cheap checks on the result send such blocks, and those the
+parser refuses, to the exact path: decode each record with msgspec, learn its types, widen the schema, parse
+again. What is learned serves later blocks; blocks may therefore differ in schema.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+
+from lakeload.errors import LakeloadError, SourceError
+from lakeload.sources.coerce import Hint, carrier, coerce, is_text
+from lakeload.sources.infer import EXACT_IN_DOUBLE, Conflict, Observed, excerpt, locate
+
+_SAMPLE_ROWS = 2000
+_SAMPLE_BYTES = 2 << 20
+_BOM = b"\xef\xbb\xbf"
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+class JsonDecoder:
+    """Decodes blocks of JSON records; safe to call from several threads.
+
+    Args:
+        hint: Type a top-level column must have, if known.
+        place: File or other origin, for messages.
+    """
+
+    def __init__(self, hint: Hint, place: str | None = None) -> None:
+        self._hint = hint
+        self._place = place
+        self._lock = threading.Lock()
+        self._learned: Observed | None = None
+        self._schema = pa.schema([])
+
+    def decode(self, block: bytes, records: Sequence[msgspec.Raw] | None = None) -> pa.Table:
+        """The records of one block as a table.
+
+        Args:
+            block: Records separated by newlines (or any white space when `records` is given).
+            records: The same records one by one, where they may contain newlines.
+
+        Raises:
+            SourceError: A record is malformed; `row` counts from 1 within the block.
+            SchemaError: Values of one column have no common type; `row` likewise.
+        """
+        block = block.removeprefix(_BOM)
+        if not block or block.isspace():
+            return pa.schema([]).empty_table()
+        schema = self._first_schema(block, records)
+        table = _parse(block, schema) if schema is not None else None
+        if table is None or not _trustworthy(table, block):
+            table = self._exact(block, records)
+        return self._finish(table)
+
+    def _first_schema(self, block: bytes, records: Sequence[msgspec.Raw] | None) -> pa.Schema | None:
+        with self._lock:
+            if self._learned is None:
+                sample = _records(block[:_SAMPLE_BYTES], records)[: _SAMPLE_ROWS + 1]
+                # The last record may be cut by the sample's size; the exact path judges it if it is not.
+                whole = len(sample) <= _SAMPLE_ROWS and len(block) <= _SAMPLE_BYTES
+                try:
+                    rows = [msgspec.json.decode(r) for r in (sample if whole else sample[:-1])]
+                    seen = Observed()
+                    seen.observe(rows)
+                    self._learn(seen)
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Conflict):
+                    return None
+            return self._schema
+
+    def _learn(self, seen: Observed) -> None:
+        schema = self._parse_schema(seen)
+        self._learned, self._schema = seen, schema
+
+    def _parse_schema(self, seen: Observed) -> pa.Schema:
+        if not seen.kinds <= {"struct"}:
+            raise Conflict("", "not a JSON object", "Every record must be a JSON object.")
+        fields = []
+        for name, column in seen.fields.items():
+            wanted = self._hint(name)
+            kind = carrier(column, name, wanted)
+            fields.append(pa.field(name, kind))
+        return pa.schema(fields)
+
+    def _exact(self, block: bytes, records: Sequence[msgspec.Raw] | None) -> pa.Table:
+        """Decode record by record, learn, and parse with what was learned."""
+        rows = self._decode_rows(_records(block, records))
+        block, rows = self._as_text(block, rows)
+        seen = Observed()
+        try:
+            seen.observe(rows)
+            alone = self._parse_schema(seen)
+        except Conflict as conflict:
+            raise self._conflict(rows, conflict) from None
+        with self._lock:
+            try:
+                merged = (self._learned or Observed()).merge(seen)
+                schema = self._parse_schema(merged)
+                self._learned, self._schema = merged, schema
+            except Conflict:
+                # Earlier blocks disagree with this one: it gets its own types, and the next stage
+                # widens the table or refuses.
+                schema = alone
+        for attempt in (schema, alone):
+            table = _parse(block, attempt)
+            if table is not None and table.num_rows == len(rows):
+                return table
+        raise self._unparsable(block, records, alone)
+
+    def _decode_rows(self, records: Sequence[bytes | msgspec.Raw]) -> list[Any]:
+        rows = []
+        for number, record in enumerate(records, 1):
+            try:
+                row = msgspec.json.decode(record)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                raise self._malformed(bytes(record), error, number, last=number == len(records)) from None
+            if not isinstance(row, dict):
+                raise SourceError(
+                    f"expected a JSON object, found {excerpt(row)}",
+                    row=number,
+                    place=self._place,
+                    hint="Each record must be an object; for records inside a document give record_path.",
+                )
+            rows.append(row)
+        return rows
+
+    def _as_text(self, block: bytes, rows: list[Any]) -> tuple[bytes, list[Any]]:
+        """Write values of columns declared as text as text, exactly as they stand in the JSON."""
+        names = {name for row in rows for name in row}
+        text = [name for name in names if is_text(self._hint(name))]
+        odd = [n for n in text if any(not isinstance(row.get(n), str | None) for row in rows)]
+        if not odd:
+            return block, rows
+        verbatim = msgspec.json.Decoder(dict[str, msgspec.Raw])
+        lines = [verbatim.decode(line) for line in _records(block, None)]
+        for row, raw in zip(rows, lines, strict=True):
+            for name in odd:
+                if not isinstance(row.get(name), str | None):
+                    row[name] = bytes(raw[name]).decode()
+                    raw[name] = msgspec.Raw(msgspec.json.encode(row[name]))
+        return msgspec.json.Encoder().encode_lines(lines), rows
+
+    def _malformed(self, record: bytes, error: Exception, row: int, *, last: bool) -> SourceError:
+        hint = "Fix or remove the record."
+        what = str(error)
+        if isinstance(error, RecursionError):
+            what = "nested too deeply"
+        elif isinstance(error, UnicodeDecodeError):
+            what, hint = "invalid UTF-8", "Convert the file to UTF-8."
+        elif _SURROGATE.search(record) and _valid_json(record):
+            what = "a \\u escape is half of a surrogate pair, which is no character"
+        elif re.search(rb"\bNaN\b|\bInfinity\b", record):
+            what, hint = "NaN and Infinity are not JSON", "Write null instead."
+        elif last and "truncated" in what:
+            what, hint = "the record is cut off", "The file seems incomplete: fetch or write it again."
+        return SourceError(
+            f"malformed JSON: {what}: {excerpt(record.decode('utf-8', 'replace'))}",
+            row=row,
+            place=self._place,
+            hint=hint,
+        )
+
+    def _conflict(self, rows: list[Any], conflict: Conflict) -> LakeloadError:
+        found = locate(rows)
+        if found is None:
+            return conflict.error(place=self._place)
+        row, value, first = found
+        return first.error(row=row, value=value, place=self._place)
+
+    def _unparsable(
+        self, block: bytes, records: Sequence[msgspec.Raw] | None, schema: pa.Schema
+    ) -> LakeloadError:
+        """What msgspec accepts and the parser does not: duplicate keys, and values out of range."""
+        for number, record in enumerate(_records(block, records), 1):
+            try:
+                json.loads(bytes(record), object_pairs_hook=_no_duplicates)
+                _parse_or_raise(bytes(record), schema)
+            except (pa.ArrowInvalid, ValueError) as error:
+                what = str(error).removeprefix("JSON parse error: ").split(" in row ")[0]
+                return SourceError(
+                    f"cannot read the record: {what}",
+                    row=number,
+                    place=self._place,
+                    hint="Fix or remove the record.",
+                )
+        return SourceError(
+            "the records are not separated by newlines", place=self._place, hint="Write one object per line."
+        )
+
+    def _finish(self, table: pa.Table) -> pa.Table:
+        return coerce(table, self._hint, self._place)
+
+
+def _records(block: bytes, records: Sequence[msgspec.Raw] | None) -> Sequence[bytes | msgspec.Raw]:
+    if records is not None:
+        return records
+    return [line for line in block.split(b"\n") if line and not line.isspace()]
+
+
+def _valid_json(record: bytes) -> bool:
+    try:
+        json.loads(record)
+    except ValueError:
+        return False
+    return True
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    seen = dict(pairs)
+    if len(seen) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} occurs twice in one object")
+    return seen
+
+
+def _parse_or_raise(block: bytes, schema: pa.Schema) -> pa.Table:
+    return pyarrow.json.read_json(
+        pa.BufferReader(block),
+        read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=max(len(block) + 16, 1 << 10)),
+        parse_options=pyarrow.json.ParseOptions(
+            explicit_schema=schema, unexpected_field_behavior="error", newlines_in_values=False
+        ),
+    )
+
+
+def _parse(block: bytes, schema: pa.Schema) -> pa.Table | None:
+    """The block in this schema; `None` when the parser refuses."""
+    try:
+        return _parse_or_raise(block, schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def _trustworthy(table: pa.Table, block: bytes) -> bool:
+    """Whether the parser can have changed or invented nothing."""
+    if not (block.isascii() or _is_utf8(block)):
+        return False
+    # The parser reads a bare `null` as a record of nulls.
+    if table.num_columns == 0 or all(column.null_count for column in table.columns):
+        return False
+    return all(_exact_leaves(chunk) for column in table.columns for chunk in column.chunks)
+
+
+def _is_utf8(block: bytes) -> bool:
+    text = pa.Array.from_buffers(
+        pa.large_utf8(),
+        1,
+        [None, pa.py_buffer(b"\0" * 8 + len(block).to_bytes(8, "little")), pa.py_buffer(block)],
+    )
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _exact_leaves(array: pa.Array) -> bool:
+    kind = array.type
+    if pa.types.is_floating(kind):
+        # False for large magnitudes, NaN and infinities; nulls do not count.
+        small = pc.less(pc.abs(array), float(EXACT_IN_DOUBLE))
+        return pc.all(small).as_py() is not False
+    if pa.types.is_struct(kind):
+        return all(_exact_leaves(array.field(i)) for i in range(kind.num_fields))
+    if pa.types.is_list(kind):
+        return _exact_leaves(array.values)
+    # Decimals: the parser takes numbers and text alike, which are different values elsewhere.
+    return not pa.types.is_decimal(kind)

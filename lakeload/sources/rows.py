@@ -1,0 +1,338 @@
+"""Python rows to Arrow: exact, and fast once the shape is known.
+
+Part of extract. `pa.array` with a known type is fast but cuts floats, drops unknown keys and forgets time
+zones. So each batch of rows first passes a guard compiled from the schema learned so far: msgspec checks
+in C that every value has exactly the expected Python type and every key is known. Rows that fail it are
+turned into plain values, walked, and the schema and the guard widen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import enum
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from decimal import Decimal
+from typing import Any, Union
+from uuid import UUID
+
+import msgspec
+import pyarrow as pa
+
+from lakeload.errors import LakeloadError, SchemaError, SourceError
+from lakeload.sources.coerce import Hint, carrier, coerce, is_text
+from lakeload.sources.columnar import arrow_batches, speaks_arrow
+from lakeload.sources.documents import decode_bytes
+from lakeload.sources.infer import Conflict, Observed, excerpt, locate
+from lakeload.sources.parallel import close
+
+_NATIVE = (bytes, bytearray, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, UUID)
+_ATOMS = frozenset((type(None), bool, int, float, str, bytes, Decimal, dt.date, dt.datetime, dt.time, dt.timedelta))
+_MAX_ROWS = 1 << 16
+_FIRST_ROWS = 256
+
+
+def read_rows(items: Iterable[object], *, hint: Hint, batch_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Batches from rows, lists of rows, JSON bytes and anything that speaks Arrow, in their order.
+
+    What the iterable itself raises passes through unchanged. Rows are counted from 1 for messages.
+
+    Raises:
+        SourceError: An item is no row.
+        SchemaError: Values of one column have no common type.
+    """
+    decoder = RowDecoder(hint)
+    pending: list[object] = []
+    limit = _FIRST_ROWS
+    count = 0
+
+    def flush() -> Iterator[pa.RecordBatch]:
+        nonlocal limit, count
+        for start in range(0, len(pending), limit):
+            part = pending[start : start + limit]
+            batch = decoder.decode(part, count)
+            count += len(part)
+            yield batch
+            by_size = int(batch_bytes * len(part) / max(1, batch.nbytes))
+            limit = max(1, min(_MAX_ROWS, by_size, limit * 16))
+        pending.clear()
+
+    source = iter(items)
+    try:
+        for item in source:
+            if _is_row(item):
+                pending.append(item)
+            elif isinstance(item, list | tuple) and all(map(_is_row, item)):
+                pending.extend(item)
+            else:
+                yield from flush()
+                with closing(_other(item, hint, batch_bytes, count)) as batches:
+                    for batch in batches:
+                        count += batch.num_rows
+                        yield batch
+            if len(pending) >= limit:
+                yield from flush()
+        yield from flush()
+    finally:
+        close(source)
+
+
+def _other(item: object, hint: Hint, batch_bytes: int, count: int) -> Iterator[pa.RecordBatch]:
+    if isinstance(item, bytes | bytearray | memoryview):
+        yield from decode_bytes(bytes(item), hint=hint, batch_bytes=batch_bytes)
+    elif speaks_arrow(item):
+        yield from arrow_batches(item)
+    elif isinstance(item, list | tuple):
+        for number, part in enumerate(item, 1):
+            if _is_row(part) or not speaks_arrow(part):
+                yield from read_rows([part], hint=hint, batch_bytes=batch_bytes)
+            else:
+                yield from _other(part, hint, batch_bytes, count + number)
+    else:
+        raise SourceError(
+            f"expected a row, found {type(item).__name__} {excerpt(item)}",
+            row=count + 1,
+            hint="Yield dictionaries, lists of dictionaries, JSON bytes, or Arrow data.",
+        )
+
+
+def _is_row(item: object) -> bool:
+    return type(item) is dict or isinstance(item, Mapping) or _is_record(item)
+
+
+def _is_record(item: object) -> bool:
+    return (
+        (dataclasses.is_dataclass(item) and not isinstance(item, type))
+        or isinstance(item, msgspec.Struct)
+        or (hasattr(item, "model_dump") and not isinstance(item, type))
+    )
+
+
+class RowDecoder:
+    """Turns lists of rows into batches, remembering what it learned.
+
+    Args:
+        hint: Type a top-level column must have, if known.
+    """
+
+    def __init__(self, hint: Hint) -> None:
+        self._hint = hint
+        self._learned = Observed()
+        self._guard: Any = None
+        self._type = pa.struct([])
+
+    def decode(self, rows: Sequence[object], before: int = 0) -> pa.RecordBatch:
+        """The rows as one batch.
+
+        Args:
+            rows: Mappings, dataclasses, msgspec structs or pydantic models.
+            before: Rows that came earlier, for messages.
+        """
+        try:
+            array = self._fast(rows)
+            if array is None:
+                array = self._exact(rows)
+            table = pa.Table.from_batches([pa.RecordBatch.from_struct_array(array)])
+            return _only_batch(coerce(table, self._hint, None))
+        except LakeloadError as error:
+            if error.row is not None:
+                error.row += before
+            raise
+
+    def _fast(self, rows: Sequence[object]) -> pa.Array | None:
+        if self._guard is None:
+            return None
+        try:
+            msgspec.convert(rows, self._guard, strict=True, builtin_types=_NATIVE)
+            return pa.array(rows, type=self._type)
+        except (msgspec.ValidationError, pa.ArrowException, OverflowError, ValueError, TypeError, RecursionError):
+            return None
+
+    def _exact(self, given: Sequence[object]) -> pa.Array:
+        rows = [self._plain_row(row, number) for number, row in enumerate(given, 1)]
+        array = self._fast(rows)
+        if array is not None:
+            return array
+        seen = Observed()
+        try:
+            seen.observe(rows)
+            alone = self._struct(seen)
+        except Conflict as conflict:
+            raise _located(rows, conflict) from None
+        try:
+            merged = self._learned.merge(seen)
+            kind = self._struct(merged)
+            self._learned, self._type, self._guard = merged, kind, _guard(merged)
+        except Conflict:
+            # Earlier batches disagree: this one gets its own types, the next stage widens or refuses.
+            kind = alone
+        return _build(rows, kind)
+
+    def _struct(self, seen: Observed) -> pa.DataType:
+        fields = [
+            pa.field(name, carrier(column, name, self._hint(name))) for name, column in seen.fields.items()
+        ]
+        return pa.struct(fields)
+
+    def _plain_row(self, row: object, number: int) -> dict[str, object]:
+        try:
+            plain = _plain(row, "", 0)
+        except Conflict as conflict:
+            raise conflict.error(row=number, value=row) from None
+        if not isinstance(plain, dict):
+            raise SourceError(f"expected a row, found {excerpt(row)}", row=number)
+        for name, value in plain.items():
+            if value is not None and not isinstance(value, str) and is_text(self._hint(name)):
+                plain[name] = _text(value)
+        return plain
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _build(rows: Sequence[Mapping[str, object]], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(rows, type=kind)
+    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+        for number, row in enumerate(rows, 1):
+            for field in kind:
+                _check(row.get(field.name), field, number)
+        raise
+
+
+def _check(value: object, field: pa.Field, row: int) -> None:
+    try:
+        pa.array([value], type=field.type)
+    except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
+        raise SchemaError(
+            f"{excerpt(value)} is no {field.type} ({str(error).splitlines()[0]})",
+            column=field.name,
+            row=row,
+            hint="Change the value, or declare another type for the column.",
+        ) from None
+
+
+def _located(rows: Sequence[object], conflict: Conflict) -> LakeloadError:
+    found = locate(rows)
+    if found is None:
+        return conflict.error()
+    row, value, first = found
+    return first.error(row=row, value=value)
+
+
+def _only_batch(table: pa.Table) -> pa.RecordBatch:
+    batches = table.combine_chunks().to_batches()
+    if len(batches) == 1:
+        return batches[0]
+    return pa.RecordBatch.from_arrays([c.combine_chunks() for c in table.columns], schema=table.schema)
+
+
+def _guard(seen: Observed) -> Any:
+    """A type msgspec can check rows against; `None` when the schema cannot be expressed."""
+    try:
+        return list[_expected(seen)]  # type: ignore[misc]  # built at run time
+    except (TypeError, ValueError):
+        return None
+
+
+_PYTHON: dict[str, Any] = {
+    "boolean": bool,
+    "integer": int,
+    "number": float,
+    "string": str,
+    "binary": bytes,
+    "decimal": Decimal,
+    "date": dt.date,
+    "time": dt.time,
+    "duration": dt.timedelta,
+    "naive timestamp": msgspec.Meta(tz=False),
+    "timestamp": msgspec.Meta(tz=True),
+}
+
+
+def _expected(seen: Observed) -> Any:
+    from typing import Annotated
+
+    kinds = seen.kinds
+    if "struct" in kinds:
+        names = list(seen.fields)
+        fields = [(f"f{i}", Union[_expected(seen.fields[n]), None], None) for i, n in enumerate(names)]  # noqa: UP007 - run-time types
+        rename = {f"f{i}": name for i, name in enumerate(names)}
+        return msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True)
+    if "list" in kinds:
+        return list[Union[_expected(seen.item or Observed()), None]]  # type: ignore[misc]  # noqa: UP007 - run-time types
+    if kinds == {"integer", "number"}:
+        return float
+    options: list[Any] = []
+    for kind in sorted(kinds):
+        python = _PYTHON[kind]
+        options.append(Annotated[dt.datetime, python] if isinstance(python, msgspec.Meta) else python)
+    if not options:
+        return None
+    if len(options) > 1 and "date" in kinds:
+        raise TypeError
+    return Union[tuple(options)]
+
+
+def _plain(value: object, path: str, depth: int) -> object:
+    """Values Arrow and the type lattice know: dicts, lists and atoms.
+
+    Raises:
+        Conflict: The value cannot be represented.
+    """
+    kind = type(value)
+    if kind in _ATOMS:
+        return value
+    if depth > 64:  # noqa: PLR2004 - as MAX_DEPTH, before the interpreter's own limit
+        raise Conflict(path, "nested deeper than 64 levels", "Store such a column as text.")
+    if isinstance(value, Mapping):
+        return {key: _plain(item, f"{path}.{key}" if path else str(key), depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item, f"{path}[]", depth + 1) for item in value]
+    if isinstance(value, enum.Enum):
+        return _plain(value.value, path, depth)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, msgspec.Struct):
+        return _plain(msgspec.structs.asdict(value), path, depth)
+    if _is_record(value):
+        fields = value.model_dump() if hasattr(value, "model_dump") else _shallow(value)
+        return _plain(fields, path, depth)
+    return _plain_foreign(value, path, depth)
+
+
+def _shallow(value: Any) -> dict[str, object]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
+def _plain_foreign(value: Any, path: str, depth: int) -> object:
+    """numpy and pandas values, and subclasses of atoms."""
+    library = type(value).__module__.split(".")[0]
+    if library == "numpy":
+        if value.dtype.kind in "mM":
+            exact = value.astype(f"{'timedelta' if value.dtype.kind == 'm' else 'datetime'}64[us]")
+            if (exact != value).any():
+                raise Conflict(path, f"{value!r} is finer than microseconds", "Round it first.")
+            value = exact
+        return _plain(value.tolist(), path, depth)
+    if library == "pandas":
+        if type(value).__name__ in ("NAType", "NaTType"):
+            return None
+        if getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0):
+            raise Conflict(path, f"{value!r} is finer than microseconds", "Round it first.")
+        convert = getattr(value, "to_pydatetime", None) or getattr(value, "to_pytimedelta", None)
+        if convert is not None:
+            return convert()
+    for atom in (str, int, float, dt.datetime, dt.date):
+        if isinstance(value, atom):
+            return value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    raise Conflict(path, f"cannot store a {type(value).__name__}", "Convert it before yielding the row.")

@@ -1,0 +1,175 @@
+"""Rows in the shape of the table: the check at the writer's door, and the cast to a wider schema.
+
+`admit` keeps columns as they are where Parquet stores the same bytes either way (dictionary-encoded or
+large strings), so nothing is copied. `convert` really changes types, never losing a value, and fills
+columns the rows do not have with nulls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from lakeload.errors import SchemaError
+from lakeload.model.schema import children, field_id
+
+
+def admit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch under the table's names, field ids and nullability.
+
+    Raises:
+        SchemaError: A column is missing, unknown, or of another type.
+    """
+    if batch.schema.names != schema.names:
+        odd = sorted(set(batch.schema.names) ^ set(schema.names)) or ["order"]
+        raise SchemaError("the rows do not have the table's columns", column=odd[0])
+    columns, fields = [], []
+    for field, column in zip(schema, batch.columns, strict=True):
+        kept = column if _stores_as(column.type, field.type) else _same(column, field)
+        columns.append(kept)
+        fields.append(field.with_type(kept.type) if _is_text(field.type) else field)
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _stores_as(kind: pa.DataType, target: pa.DataType) -> bool:
+    if kind == target:
+        # Equality ignores the metadata of nested fields, where the field ids are.
+        return not pa.types.is_nested(kind) or kind.equals(target, check_metadata=True)
+    if pa.types.is_dictionary(kind):
+        return _is_text(target) and kind.value_type == target
+    if pa.types.is_string(target):
+        return pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    if pa.types.is_binary(target):
+        return pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    return False
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_binary(kind)
+
+
+def _same(column: pa.Array, field: pa.Field) -> pa.Array:
+    """The column relabelled with the nested field ids; texts inside may be of another Arrow layout."""
+    if not _alike(column.type, field.type):
+        raise SchemaError(f"the rows have {column.type} where the table has {field.type}", column=field.name)
+    return cast(column, field.type, field.name)
+
+
+def _alike(kind: pa.DataType, target: pa.DataType) -> bool:
+    if _stores_as(kind, target) or kind == target:
+        return True
+    if pa.types.is_dictionary(kind):
+        return _alike(kind.value_type, target)
+    ours, theirs = children(kind), children(target)
+    return bool(ours) and [field.name for field in ours] == [field.name for field in theirs] and all(
+        _alike(one.type, other.type) for one, other in zip(ours, theirs, strict=True)
+    )
+
+
+def convert(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The rows under another schema: columns matched by field id, else by name; missing ones are null.
+
+    Raises:
+        SchemaError: A value does not survive the cast, or a required column is missing.
+
+    Example:
+        >>> rows = pa.record_batch({"a": pa.array([1], pa.int32())})
+        >>> convert(rows, pa.schema([("a", pa.int64()), ("b", pa.string())])).to_pylist()
+        [{'a': 1, 'b': None}]
+    """
+    columns = []
+    for field in schema:
+        position = _position(field, list(batch.schema))
+        if position is None:
+            if not field.nullable and batch.num_rows:
+                raise SchemaError("a required column has no values", column=field.name)
+            columns.append(pa.nulls(batch.num_rows, field.type))
+        else:
+            columns.append(cast(batch.column(position), field.type, field.name))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def cast(array: pa.Array, kind: pa.DataType, path: str) -> pa.Array:
+    """The array as `kind`, exactly; structs are matched by field id, else by name.
+
+    Raises:
+        SchemaError: A value does not survive.
+    """
+    if array.type.equals(kind, check_metadata=True):
+        return array
+    try:
+        if pa.types.is_nested(kind) and type(array.type) is type(kind):
+            return _cast_nested(array, kind, path)
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        return array.cast(kind, safe=True)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        text = str(error).splitlines()[0]
+        raise SchemaError(f"cannot turn {array.type} into {kind}: {text}", column=path) from error
+
+
+def _cast_nested(array: pa.Array, kind: pa.DataType, path: str) -> pa.Array:
+    if array.offset:  # children of a slice are not aligned with it
+        array = pa.concat_arrays([array, array.slice(0, 0)])
+    mask = array.is_null() if array.null_count else None
+    if pa.types.is_struct(kind):
+        ours, inner = children(array.type), []
+        for field in children(kind):
+            position = _position(field, ours)
+            inner.append(
+                pa.nulls(len(array), field.type)
+                if position is None
+                else cast(array.field(position), field.type, f"{path}.{field.name}")
+            )
+        return pa.StructArray.from_arrays(inner, fields=children(kind), mask=mask)
+    if pa.types.is_map(kind):
+        keys = cast(array.keys, kind.key_type, f"{path}.key")
+        items = cast(array.items, kind.item_type, f"{path}.value")
+        return pa.MapArray.from_arrays(array.offsets, keys, items, type=kind, mask=mask)
+    values = cast(array.values, kind.value_type, f"{path}.element")
+    offsets = array.offsets.cast(pa.int64() if pa.types.is_large_list(kind) else pa.int32())
+    maker = pa.LargeListArray if pa.types.is_large_list(kind) else pa.ListArray
+    return maker.from_arrays(offsets, values, type=kind, mask=mask)
+
+
+def _position(field: pa.Field, among: Sequence[pa.Field]) -> int | None:
+    wanted = field_id(field)
+    if wanted is not None:
+        for position, other in enumerate(among):
+            if field_id(other) == wanted:
+                return position
+    for position, other in enumerate(among):
+        if other.name == field.name and (wanted is None or field_id(other) is None):
+            return position
+    return None
+
+
+def narrower(old: pa.Schema, new: pa.Schema) -> bool:
+    """True when a type that both schemas have differs, so that files of `old` must be rewritten."""
+    return any(
+        _narrower(old.field(position).type, field.type)
+        for field in new
+        if (position := _position(field, list(old))) is not None
+    )
+
+
+def _narrower(old: pa.DataType, new: pa.DataType) -> bool:
+    theirs = children(new)
+    if not theirs or type(old) is not type(new):
+        return bool(old != new)
+    ours = children(old)
+    return any(
+        _narrower(ours[position].type, field.type)
+        for field in theirs
+        if (position := _position(field, ours)) is not None
+    )
+
+
+def unify(table: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """One table of batches whose text columns may come in different Arrow layouts."""
+    first = table[0].schema
+    if all(batch.schema.equals(first, check_metadata=True) for batch in table):
+        return pa.Table.from_batches(table)
+    return pa.Table.from_batches([convert(batch, schema) for batch in table])
+

@@ -1,0 +1,238 @@
+"""One row group: an Arrow table in, Parquet bytes out.
+
+This is where the write stage spends its time, so it is a pure function that threads run side by side;
+`assemble` then joins row groups into files. Dictionary encoding is chosen per column and row group from a
+sample, because a dictionary of mostly distinct values costs twice the time and a third more space.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lakeload.errors import SchemaError
+from lakeload.model.files import ColumnPath, ColumnStats
+from lakeload.model.schema import children
+from lakeload.write import stats, thrift
+
+Encoding: TypeAlias = Literal["compat", "modern"]
+
+_SAMPLE_ROWS = 16_384
+_DICTIONARY_BYTES = 768 << 10
+"""Stay clear of parquet-cpp's limit of 1 MiB, where it gives up the dictionary half way."""
+_DICTIONARY_SHARE = 0.2
+"""Most distinct values per row for which a dictionary pays."""
+_ZSTD_LEVEL = 1
+_MAGIC = 4
+_TAIL = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """Bytes of one row group and what a file's footer must say about them.
+
+    Args:
+        data: The column chunks, without the magic number in front.
+        rows: Number of rows.
+        footer: `RowGroup` of parquet.thrift; offsets count from the first byte of `data`.
+        file: The other fields of `FileMetaData`: version, schema, writer, column orders.
+        column_indexes: One `ColumnIndex` per column, as bytes.
+        offset_indexes: One `OffsetIndex` per column; offsets count from the first byte of `data`.
+        stats: Facts per leaf column.
+    """
+
+    data: memoryview
+    rows: int
+    footer: thrift.Structure
+    file: thrift.Structure
+    column_indexes: tuple[bytes, ...]
+    offset_indexes: tuple[thrift.Structure, ...]
+    stats: Mapping[ColumnPath, ColumnStats]
+    size: int
+
+
+def encode_row_group(table: pa.Table, encoding: Encoding = "compat") -> RowGroup:
+    """Encode the table as one row group.
+
+    Args:
+        table: At least one row; columns carry their field ids.
+        encoding: `compat` uses PLAIN and dictionaries, which every engine vectorises; `modern` uses the
+            delta and byte-stream-split encodings of Parquet 2 where no dictionary pays.
+
+    Raises:
+        SchemaError: A required column holds a null, or Parquet cannot store a type.
+    """
+    table = _without_views(table)
+    dictionary, encodings = choose_encodings(table, encoding)
+    sink = pa.BufferOutputStream()
+    try:
+        with pq.ParquetWriter(
+            sink,
+            table.schema,
+            compression="zstd",
+            compression_level=_ZSTD_LEVEL,
+            use_dictionary=dictionary or False,
+            column_encoding=encodings or None,
+            store_schema=False,
+            store_decimal_as_integer=True,
+            write_page_index=True,
+        ) as writer:
+            writer.write_table(table, row_group_size=table.num_rows)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise SchemaError(f"cannot store these rows as Parquet: {str(error).splitlines()[0]}") from error
+    return _take_apart(memoryview(sink.getvalue()), table)
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """String views as strings: Arrow cannot pick rows out of views."""
+    for position, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type) or pa.types.is_binary_view(field.type):
+            kind = pa.large_string() if pa.types.is_string_view(field.type) else pa.large_binary()
+            table = table.set_column(position, field.with_type(kind), table.column(position).cast(kind))
+    return table
+
+
+def choose_encodings(table: pa.Table, encoding: Encoding) -> tuple[list[str], dict[str, str]]:
+    """Columns to dictionary-encode, and the encodings of the others, both by Parquet column path."""
+    dictionary: list[str] = []
+    others: dict[str, str] = {}
+    for name, column in zip(table.column_names, _sample(table), strict=True):
+        for path, leaf in _leaves(name, column):
+            if _repeats(leaf, table.num_rows):
+                dictionary.append(path)
+            elif encoding == "modern" and (chosen := _modern(leaf.type)):
+                others[path] = chosen
+    return dictionary, others
+
+
+def _sample(table: pa.Table) -> list[pa.Array]:
+    # Rows far apart: neighbours of a clustered column would look like many repeats.
+    step = max(1, table.num_rows // _SAMPLE_ROWS)
+    if step == 1:
+        return [_joined(column) for column in table.columns]
+    picked = []
+    for batch in table.to_batches():
+        picked.append(batch.take(pa.array(range(0, batch.num_rows, step), pa.int64())))
+    return [_joined(column) for column in pa.Table.from_batches(picked).columns]
+
+
+def _joined(column: pa.ChunkedArray) -> pa.Array:
+    chunks = [chunk for chunk in column.chunks if len(chunk)]
+    if len(chunks) == 1:
+        return chunks[0]
+    if pa.types.is_dictionary(column.type):
+        return pa.concat_arrays([chunk.dictionary_decode() for chunk in chunks])
+    return pa.concat_arrays(chunks)
+
+
+def _leaves(path: str, array: pa.Array) -> Iterator[tuple[str, pa.Array]]:
+    kind = array.type
+    if pa.types.is_struct(kind):
+        for position in range(kind.num_fields):
+            yield from _leaves(f"{path}.{kind.field(position).name}", array.field(position))
+    elif pa.types.is_map(kind):
+        yield from _leaves(f"{path}.key_value.key", array.keys)
+        yield from _leaves(f"{path}.key_value.value", array.items)
+    elif children(kind):
+        yield from _leaves(f"{path}.list.element", array.flatten())
+    else:
+        yield path, array
+
+
+def _repeats(leaf: pa.Array, rows: int) -> bool:
+    if pa.types.is_dictionary(leaf.type):
+        return True
+    if pa.types.is_boolean(leaf.type) or len(leaf) == 0:
+        return False
+    seen = len(leaf)
+    if pa.types.is_string_view(leaf.type) or pa.types.is_binary_view(leaf.type):
+        leaf = leaf.cast(pa.large_binary())
+    distinct = pc.count_distinct(leaf).as_py()
+    expected = _distinct_in(rows * seen // max(seen, 1) if seen >= rows else rows, seen, distinct)
+    width = max(leaf.nbytes / seen, 1)
+    return expected <= _DICTIONARY_SHARE * rows and expected * width <= _DICTIONARY_BYTES
+
+
+def _distinct_in(rows: int, seen: int, distinct: int) -> float:
+    """Distinct values to expect in `rows` rows when `seen` evenly picked ones had `distinct`.
+
+    Assumes equally frequent values: n draws from D show D·(1 − e^(−n/D)) of them; solved for D.
+    """
+    if distinct >= seen * 0.98:
+        return math.inf
+    low, high = float(distinct), float(distinct) * 1000
+    for _ in range(40):
+        middle = (low + high) / 2
+        if middle * -math.expm1(-seen / middle) < distinct:
+            low = middle
+        else:
+            high = middle
+    return low * -math.expm1(-rows / low) if rows > seen else distinct
+
+
+def _modern(kind: pa.DataType) -> str | None:
+    if pa.types.is_integer(kind) or pa.types.is_temporal(kind):
+        return "DELTA_BINARY_PACKED"
+    if pa.types.is_floating(kind):
+        return "BYTE_STREAM_SPLIT"
+    if pa.types.is_fixed_size_binary(kind) or pa.types.is_decimal(kind):
+        return None
+    return None if pa.types.is_boolean(kind) else "DELTA_LENGTH_BYTE_ARRAY"
+
+
+def _take_apart(file: memoryview, table: pa.Table) -> RowGroup:
+    """Separate pages, indexes and footer of a file with one row group (field numbers: parquet.thrift)."""
+    length = int.from_bytes(file[-_TAIL : -_TAIL + 4], "little")
+    footer_start = len(file) - _TAIL - length
+    metadata = thrift.decode(file[footer_start : len(file) - _TAIL])
+    _, (_, (group,)) = metadata.pop(4)
+    chunks = group[1][1][1]
+    column_indexes = tuple(bytes(_pop_range(file, chunk, 6, 7)) for chunk in chunks)
+    offset_indexes = tuple(_pop_range(file, chunk, 4, 5) for chunk in chunks)
+    end = footer_start - sum(map(len, column_indexes)) - sum(map(len, offset_indexes))
+    shift_group(group, -_MAGIC)
+    parsed = tuple(shift_offset_index(thrift.decode(index), -_MAGIC) for index in offset_indexes)
+    return RowGroup(
+        data=file[_MAGIC:end],
+        rows=table.num_rows,
+        footer=group,
+        file=metadata,
+        column_indexes=column_indexes,
+        offset_indexes=parsed,
+        stats=stats.of_row_group(table, group),
+        size=len(file) - _MAGIC - _TAIL,
+    )
+
+
+def _pop_range(file: memoryview, chunk: thrift.Structure, offset: int, length: int) -> memoryview:
+    start = chunk.pop(offset, (0, 0))[1]
+    return file[start : start + chunk.pop(length, (0, 0))[1]]
+
+
+def shift_group(group: thrift.Structure, by: int) -> thrift.Structure:
+    """Move every offset in a `RowGroup` structure, in place."""
+    _shift(group, 5, by)
+    for chunk in group[1][1][1]:
+        metadata = chunk[3][1]
+        for field in (9, 10, 11):  # data, index and dictionary page
+            _shift(metadata, field, by)
+    return group
+
+
+def shift_offset_index(index: thrift.Structure, by: int) -> thrift.Structure:
+    """Move every page location in an `OffsetIndex` structure, in place."""
+    for page in index[1][1][1]:
+        _shift(page, 1, by)
+    return index
+
+
+def _shift(structure: thrift.Structure, field: int, by: int) -> None:
+    if field in structure:
+        kind, offset = structure[field]
+        structure[field] = (kind, offset + by)

@@ -1,0 +1,83 @@
+"""What tells a load that is repeated after a crash from a load of new rows.
+
+A load without a cursor has no position: when a recorded load is completed by the next run, that run may
+bring the same rows again, or others. The fingerprint of what it brings is compared with the recorded one,
+so that a repetition adds nothing. It covers the number of rows and the exact values of the first and last
+65,536 of them; load columns are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lakeload.model.schema import without_ids
+from lakeload.model.table import LOAD_COLUMNS
+
+WINDOW = 65_536
+"""Rows at either end that are compared value by value."""
+
+
+class Fingerprint:
+    """Sees every batch of one load, keeps the two ends of it.
+
+    Example:
+        >>> one, two = Fingerprint(), Fingerprint()
+        >>> for part in (pa.record_batch({"a": [1, 2]}), pa.record_batch({"a": [3]})):
+        ...     one.add(part)
+        >>> two.add(pa.record_batch({"a": [1, 2, 3]}))
+        >>> one.digest() == two.digest()
+        True
+    """
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._head: list[pa.RecordBatch] = []
+        self._head_rows = 0
+        self._tail: deque[pa.RecordBatch] = deque()
+        self._tail_rows = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take the next batch; holds on to at most the ends, without copying."""
+        if not batch.num_rows:
+            return
+        self._rows += batch.num_rows
+        if self._head_rows < WINDOW:
+            part = batch.slice(0, WINDOW - self._head_rows)
+            self._head.append(part)
+            self._head_rows += part.num_rows
+        part = batch.slice(max(0, batch.num_rows - WINDOW))
+        self._tail.append(part)
+        self._tail_rows += part.num_rows
+        while self._tail_rows - self._tail[0].num_rows >= WINDOW:
+            self._tail_rows -= self._tail.popleft().num_rows
+
+    def digest(self) -> str:
+        """Hexadecimal fingerprint of everything added."""
+        hashed = hashlib.blake2b(str(self._rows).encode(), digest_size=16)
+        excess = max(0, self._tail_rows - WINDOW)
+        for part, skip in ((self._head, 0), (list(self._tail), excess)):
+            if part:
+                hashed.update(_exact_bytes(part, skip))
+        return hashed.hexdigest()
+
+
+def _exact_bytes(batches: list[pa.RecordBatch], skip: int) -> pa.Buffer:
+    """The rows as uncompressed Parquet, which depends on the values alone and not on Arrow's buffers."""
+    tables = [pa.Table.from_batches([batch]) for batch in batches]
+    table = pa.concat_tables(tables, promote_options="permissive").slice(skip)
+    kept = table.drop_columns([name for name in table.column_names if name in LOAD_COLUMNS])
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        kept.cast(without_ids(kept.schema)),
+        sink,
+        row_group_size=2 * WINDOW,
+        compression="none",
+        use_dictionary=False,
+        write_statistics=False,
+        store_schema=False,
+    )
+    return sink.getvalue()

