@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.competitors import imports
 from benchmarks.harness.contest import Competitor, Expected, expected, hold
 from benchmarks.harness.process import measure
 from benchmarks.harness.result import Options, Result
@@ -67,6 +68,7 @@ def _ours(name: str, source: str, right: Expected) -> Competitor:
         [(kind, "default/lineitem") for kind in formats],
         CHECKSUM,
         right,
+        imports("lakeload", formats),
     )
 
 
@@ -75,7 +77,8 @@ def _rivals(source: str, right: Expected) -> list[Competitor]:
         environment = call.partition(":")[0]
         path = f"benchmarks.competitors.{call}"
         given = {"source": source, **arguments}
-        return Competitor(name, environment, path, given, [(kind, place)], CHECKSUM, right)
+        needed = imports(environment, [kind])
+        return Competitor(name, environment, path, given, [(kind, place)], CHECKSUM, right, needed)
 
     return [
         rival("write_deltalake", "deltalake:arrow", "delta", "lineitem"),

@@ -32,8 +32,8 @@ def stream(make: Make, rows: int, batch_rows: int = 65_536) -> pa.RecordBatchRea
 def parquet_bytes_per_row(make: Make, rows: int = 50_000) -> float:
     """About how many bytes of ZSTD Parquet a row takes."""
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(make(rows, 0, 1)), sink, compression="zstd")
-    return sink.tell() / rows
+    pq.write_table(pa.table(make(rows, 0, 1)), sink, compression="zstd", use_dictionary=False)
+    return float(sink.tell() / rows)
 
 
 def numbers(rows: int, first: int, seed: int) -> pa.RecordBatch:
@@ -42,9 +42,9 @@ def numbers(rows: int, first: int, seed: int) -> pa.RecordBatch:
         {
             "id": _sequence(rows, first),
             "part": integers(rows, 8, seed),
-            "x": _uniform(rows, seed + 1),
-            "y": _uniform(rows, seed + 2),
-            "z": _uniform(rows, seed + 3),
+            "x": uniform(rows, seed + 1),
+            "y": uniform(rows, seed + 2),
+            "z": uniform(rows, seed + 3),
             "count": integers(rows, 10_000, seed + 4),
             "price": integers(rows, 10**7, seed + 5).cast(pa.decimal128(21, 2)).cast(pa.decimal128(14, 2)),
             "at": pc.add(_sequence(rows, first), 1_790_000_000_000_000).cast(pa.timestamp("us", tz="UTC")),
@@ -75,14 +75,14 @@ def nested(rows: int, first: int, seed: int) -> pa.RecordBatch:
     offsets = _offsets(rows, 8, seed + 3)
     values = offsets[-1].as_py()
     tags = pa.StructArray.from_arrays(
-        [text(values, 1, seed + 5), _uniform(values, seed + 6)], names=["tag", "score"]
+        [text(values, 1, seed + 5), uniform(values, seed + 6)], names=["tag", "score"]
     )
     return pa.RecordBatch.from_pydict(
         {
             "id": _sequence(rows, first),
             "part": integers(rows, 8, seed),
             "user": user,
-            "readings": pa.ListArray.from_arrays(offsets, _uniform(values, seed + 4)),
+            "readings": pa.ListArray.from_arrays(offsets, uniform(values, seed + 4)),
             "tags": pa.ListArray.from_arrays(offsets, tags),
         }
     )
@@ -90,7 +90,7 @@ def nested(rows: int, first: int, seed: int) -> pa.RecordBatch:
 
 def integers(rows: int, limit: int, seed: int) -> pa.Array:
     """Whole numbers from 0 to below the limit."""
-    return pc.floor(pc.multiply(_uniform(rows, seed), limit)).cast(pa.int64())
+    return pc.floor(pc.multiply(uniform(rows, seed), limit)).cast(pa.int64())
 
 
 def text(rows: int, words: int, seed: int) -> pa.Array:
@@ -99,7 +99,8 @@ def text(rows: int, words: int, seed: int) -> pa.Array:
     return pc.binary_join_element_wise(*drawn, integers(rows, 10**6, seed).cast(pa.string()), " ")
 
 
-def _uniform(rows: int, seed: int) -> pa.Array:
+def uniform(rows: int, seed: int) -> pa.Array:
+    """Doubles from 0 to below 1."""
     return pc.random(rows, initializer=seed + (1 << 40))
 
 

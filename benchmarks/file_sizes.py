@@ -7,7 +7,7 @@ import tempfile
 from collections import defaultdict
 from typing import Any
 
-from benchmarks.harness.environments import cache
+from benchmarks.harness.environments import ENVIRONMENTS, cache
 from benchmarks.harness.process import ChildError, measure
 from benchmarks.harness.result import Options, Result
 
@@ -45,9 +45,15 @@ def run(options: Options) -> Result:
 
 def _case(result: Result, kind: str, target: int, files: int, *, partitioned: bool) -> None:
     place = tempfile.mkdtemp(prefix="sizes-", dir=cache("work"))
-    arguments: dict[str, Any] = {"target": place, "kind": kind, "size": target * MIB, "files": files}
+    arguments: dict[str, Any] = {
+        "target": place,
+        "kind": kind,
+        "size": target * MIB,
+        "files": files,
+        "partitioned": partitioned,
+    }
     try:
-        measured = measure("benchmarks.file_sizes:load", {**arguments, "partitioned": partitioned})
+        measured = measure("benchmarks.file_sizes:load", arguments, ENVIRONMENTS["lakeload"])
         found = measure("benchmarks.file_sizes:sizes", {"place": f"{place}/default/{kind}"}).returned
     except ChildError as failure:
         result.failures.append(f"{kind} at {target} MiB: {failure}")

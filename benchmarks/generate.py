@@ -117,13 +117,12 @@ class _Events:
         return {
             "sha": sha,
             "author": {"name": name, "email": f"{name}{self._below(5_000)}@users.example"},
-            "message": self._text(3, 11),
+            "message": self._text(2, 8),
             "distinct": self.random() < 0.9,
-            "url": f"https://api.github.example/commits/{sha}",
         }
 
     def _push(self) -> dict[str, Any]:
-        count = 1 + int(self.random() ** 3 * 3)
+        count = 1 + int(self.random() ** 3 * 5)
         return {
             "push_id": 9_000_000_000 + self._below(10**9),
             "size": count,
@@ -142,12 +141,14 @@ class _Events:
             "pull_request": {
                 "id": 10**9 + self._below(10**8),
                 "title": self._text(3, 9),
-                "body": self._text(8, 30) if self.random() < 0.7 else None,
+                "body": self._text(3, 12) if self.random() < 0.7 else None,
                 "user": self._user(),
                 "merged": merged,
                 "merged_at": self._time() if merged else None,
                 "additions": self._below(2_000),
                 "deletions": self._below(900),
+                "labels": [LABELS[self._below(3)] for _ in range(self._below(3))],
+                "requested_reviewers": [self._user() for _ in range(self._below(3))],
                 "head": {"ref": WORDS[self._below(8)], "sha": self._hex(40)},
             },
         }
@@ -157,7 +158,7 @@ class _Events:
             "id": 2 * 10**9 + self._below(10**8),
             "number": self._below(20_000),
             "title": self._text(3, 10),
-            "body": self._text(8, 36) if self.random() < 0.8 else None,
+            "body": self._text(3, 20) if self.random() < 0.8 else None,
             "user": self._user(),
             "labels": [LABELS[self._below(3)] for _ in range(self._below(3))],
             "comments": self._below(30),
@@ -168,7 +169,7 @@ class _Events:
         return {"action": "opened" if self.random() < 0.6 else "closed", "issue": issue}
 
     def _comment(self) -> dict[str, Any]:
-        comment = {"id": 3 * 10**9 + self._below(10**8), "body": self._text(6, 34), "user": self._user()}
+        comment = {"id": 3 * 10**9 + self._below(10**8), "body": self._text(3, 20), "user": self._user()}
         return {"action": "created", "comment": comment}
 
     def _create(self) -> dict[str, Any]:

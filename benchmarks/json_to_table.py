@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.competitors import imports
 from benchmarks.generate import ROWS, events
 from benchmarks.harness.contest import Competitor, Expected, expected, hold
 from benchmarks.harness.result import Options, Result
@@ -93,6 +94,7 @@ def _lakeload(source: Path, formats: list[str], right: Expected) -> Competitor:
         [(kind, "default/events") for kind in formats],
         NESTED,
         right,
+        imports("lakeload", formats),
     )
 
 
@@ -105,6 +107,7 @@ def _dlt(source: Path, scale: float) -> Competitor:
         [("delta", "lake/bench/events")],
         FLAT_PARENT,
         expected(_relation(source), NESTED_PARENT),
+        imports("dlt", ["delta"]),
         scale,
     )
 

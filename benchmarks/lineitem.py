@@ -38,7 +38,7 @@ def write(path: str, rows: int) -> None:
     aside = Path(f"{path}.part")
     with tempfile.TemporaryDirectory(dir=Path(path).parent) as directory:
         generator = Path(sys.executable).with_name("tpchgen-cli")
-        command = [generator, "parquet", "-s", "1", "--output-dir", directory, "--tables=lineitem"]
+        command = [str(generator), "parquet", "-s", "1", "--output-dir", directory, "--tables=lineitem"]
         subprocess.run(command, check=True)
         found = next(Path(directory).rglob("*.parquet"))
         source = pq.ParquetFile(found)

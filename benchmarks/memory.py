@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness.environments import cache
+from benchmarks.harness.environments import ENVIRONMENTS, cache
 from benchmarks.harness.process import ChildError, measure
 from benchmarks.harness.result import Options, Result
 
@@ -31,7 +31,8 @@ def run(options: Options) -> Result:
     result.columns = ["Stream, GB", "Rows", "Peak RSS, MiB", "Work, s", "CPU, s", "Files", "Written, GB"]
     target = tempfile.mkdtemp(prefix="memory-", dir=cache("work"))
     try:
-        measured = measure("benchmarks.memory:load", {"target": target, "size": int(size * 1e9)})
+        sending = {"target": target, "size": int(size * 1e9)}
+        measured = measure("benchmarks.memory:load", sending, ENVIRONMENTS["lakeload"])
         arguments = {"kind": "delta", "place": f"{target}/default/stream", "checksum": CHECKSUM}
         found = measure("benchmarks.harness.verify:written", arguments).returned
     except ChildError as failure:
@@ -68,18 +69,18 @@ def load(target: str, size: int) -> dict[str, Any]:
 
 
 def _pool() -> pa.RecordBatch:
-    """Random rows the stream is cut from."""
+    """Random rows most of the stream is cut from."""
     import pyarrow as pa
 
-    from benchmarks.batches import integers, strings
+    from benchmarks.batches import integers, strings, uniform
 
     rows = strings(POOL_ROWS, 0, 7)
     keys = integers(POOL_ROWS, PARTITIONS, 11).cast(pa.int32())
     codes = integers(POOL_ROWS, 10**12, 13)
-    return pa.RecordBatch.from_arrays(
-        [rows["id"], keys, codes, codes.cast(pa.string()), rows["category"], rows["text"]],
-        names=["id", "key", "amount", "code", "category", "text"],
-    )
+    columns = [rows["id"], keys, codes, codes.cast(pa.string()), rows["category"], rows["text"]]
+    columns += [uniform(POOL_ROWS, 17), uniform(POOL_ROWS, 19)]
+    names = ["id", "key", "amount", "code", "category", "text", "x", "y"]
+    return pa.RecordBatch.from_arrays(columns, names=names)
 
 
 def _batches(pool: pa.RecordBatch, size: int, sent: dict[str, int]) -> Iterator[pa.RecordBatch]:
@@ -101,6 +102,8 @@ def _batch(pool: pa.RecordBatch, first: int) -> pa.RecordBatch:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from benchmarks.batches import uniform
+
     start = first * 5 % (POOL_ROWS - BATCH_ROWS)
     piece = pool.slice(start, BATCH_ROWS)
     number = pc.add(pool["id"].slice(0, BATCH_ROWS), first)
@@ -108,4 +111,5 @@ def _batch(pool: pa.RecordBatch, first: int) -> pa.RecordBatch:
     code = amount.cast(pa.string())
     text = pc.binary_join_element_wise(piece["text"], code, " ")
     columns = [number, piece["key"], amount, code, piece["category"], text]
+    columns += [uniform(BATCH_ROWS, first), uniform(BATCH_ROWS, first + 1)]
     return pa.RecordBatch.from_arrays(columns, schema=pool.schema)

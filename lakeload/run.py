@@ -15,10 +15,9 @@ from lakeload.commit.descriptor import Descriptor, Position
 from lakeload.commit.journal import Journal, taken
 from lakeload.commit.lake import Recovered, publish_load, recover
 from lakeload.commit.plan import Load, plan
-from lakeload.commit.widen import widen_delta
+from lakeload.commit.widen import widen_files
 from lakeload.config import machine_cores, memory_budget, parse_size
 from lakeload.errors import LakeloadError
-from lakeload.formats.dual import sides_of
 from lakeload.lakehouse import Lakehouse
 from lakeload.maintain.fold import fold
 from lakeload.model.changes import Changeset, Token
@@ -157,8 +156,8 @@ class Run:
         if part.state is None or "delta" not in part.table.formats:
             return
         if any(change.kind == "widen" for change in changes):
-            table, store = self._lake.open(part.name, ("delta",)), self._lake.store(part.name)
-            widen_delta(table, store, changes, part.options)
+            delta = self._lake.open(part.name, ("delta",))
+            widen_files(part.table, delta, self._lake.store(part.name), changes, part.options)
 
     def _record(self, journal: Journal, parts: Sequence[_Part]) -> tuple[Journal, Descriptor | None]:
         """Write the descriptor that makes this run the owner of its load; `None` when nothing changes.
@@ -172,6 +171,8 @@ class Run:
                 return journal, None
             # An interrupt from here on may leave the descriptor written: the files must stay.
             self._recording = True
+            for name in descriptor.changes:
+                self._progress.advance("commit", name)
             if journal.begin(descriptor):
                 return journal, descriptor
             self._recording = False
@@ -271,8 +272,7 @@ def _versions(table: Table) -> dict[str, int | None]:
     state = table.load()
     if state is None:
         return {}
-    sides = sides_of(state)
-    return {name: side.version for name, side in sides.items()} or {table.formats[0]: state.version}
+    return {name: side.version for name, side in state.sides.items()} or {table.formats[0]: state.version}
 
 
 def _target(resource: Resource, state: TableState | None) -> int:

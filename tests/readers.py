@@ -190,6 +190,27 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
+def with_null_lists_empty(table: pa.Table) -> pa.Table:
+    """The table with an empty list wherever a list or map is null.
+
+    pyiceberg 0.12 reads null lists of structs as empty ones; nothing but that may be forgiven it.
+    """
+    plain = normalised(table)
+    columns = [
+        pa.chunked_array([pa.array([_filled(value, field.type) for value in column.to_pylist()], type=field.type)])
+        for column, field in zip(plain.columns, plain.schema, strict=True)
+    ]
+    return pa.table(columns, schema=plain.schema)
+
+
+def _filled(value: Any, kind: pa.DataType) -> Any:
+    if pa.types.is_list(kind):
+        return [_filled(element, kind.value_type) for element in value or []]
+    if pa.types.is_struct(kind) and value is not None:
+        return {child.name: _filled(value[child.name], child.type) for child in kind}
+    return value
+
+
 def without_load_columns(table: pa.Table) -> pa.Table:
     """The table without lakeload's own columns."""
     return table.drop_columns([name for name in LOAD_COLUMNS if name in table.column_names])

@@ -31,12 +31,12 @@ LAYERS: dict[str, set[str]] = {
     "catalogs": {"config", "errors", "formats", "model", "write.store"},
     "commit": {"errors", "model", "write", "write.store"},
     "maintain": {"commit", "config", "errors", "model", "write", "write.store"},
-    "registry": set(),
+    "registry": {"errors"},
     "settings": {"config", "errors", "model"},
 }
 """Part → parts it may import, besides itself. Parts not named here are the face; see `FACE`."""
 
-FACE = {"", "cli", "demo", "lakehouse", "load", "pipeline", "report", "resource", "task", "progress"}
+FACE = {"", "cli", "demo", "lakehouse", "pipeline", "report", "run", "task"}
 """Parts that put the others together: they may import anything, and no layer may import them."""
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
@@ -202,10 +202,9 @@ def test_functions_are_of_readable_size(path: Path) -> None:
     wrong = []
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0]
-            lines = (node.end_lineno or 0) - node.lineno + 1
-            if ast.get_docstring(node) is not None:
-                lines -= (first.end_lineno or 0) - first.lineno + 1
+            # The body without its docstring: long lists of options with their help are no complexity.
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
             if lines > MOST_LINES_OF_A_FUNCTION:
                 wrong.append(f"{path}:{node.lineno}: {node.name} has {lines} lines")
     assert not wrong, "\n".join(wrong)

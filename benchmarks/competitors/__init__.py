@@ -1,4 +1,29 @@
 """The work, as each competitor's own documentation would have a user write it; one module per library.
 
-A module imports its library at the top: imports are not part of the timed work.
+A module imports its library at the top, and `IMPORTS` names what the libraries themselves import only when
+they need it, by kind of table: imports are not part of the timed work.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+IMPORTS = {
+    "lakeload": {
+        "delta": ("lakeload.pipeline", "lakeload.formats.delta"),
+        "iceberg": ("lakeload.pipeline", "lakeload.formats.iceberg", "lakeload.catalogs.sql"),
+    },
+    "dlt": {
+        "delta": ("dlt.common.libs.pyarrow", "dlt.common.libs.deltalake"),
+        "iceberg": ("dlt.common.libs.pyarrow", "dlt.common.libs.pyiceberg", "pyiceberg.catalog.sql"),
+    },
+    "polars": {
+        "delta": ("deltalake",),
+        "iceberg": ("pyiceberg.table", "benchmarks.competitors.pyiceberg"),
+    },
+}
+
+
+def imports(library: str, kinds: Iterable[str]) -> tuple[str, ...]:
+    """Modules to import before the clock starts."""
+    return tuple(name for kind in kinds for name in IMPORTS.get(library, {}).get(kind, ()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,8 @@ def json_lines(source: str, target: str, table_format: str) -> None:
 def arrow(source: str, target: str, table_format: str) -> None:
     """Load a stream of record batches."""
 
-    @dlt.resource(name="lineitem")
-    def batches() -> Iterator[Any]:
-        yield from stream(source)
-
-    _pipeline(target).run(batches(), table_format=table_format)
+    batches = dlt.resource(iter(stream(source)), name="lineitem")
+    _pipeline(target).run(batches, table_format=table_format)
 
 
 def _pipeline(target: str) -> Any:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-# The sinks import these; imports are not part of the timed work.
-import deltalake  # noqa: F401
 import polars as pl
-import pyiceberg.table  # noqa: F401
-
-from benchmarks.competitors.pyiceberg import catalog
 
 
 def delta(source: str, target: str) -> None:
@@ -17,6 +12,8 @@ def delta(source: str, target: str) -> None:
 
 def iceberg(source: str, target: str) -> None:
     """Sink into an Iceberg table."""
+    from benchmarks.competitors.pyiceberg import catalog
+
     pl.scan_ipc(source).sink_iceberg(
         "lake.lineitem",
         mode="append",

@@ -1,4 +1,4 @@
-"""Runs inside the competitor's process: `python -m benchmarks.harness.child CALL ARGUMENTS RESULT`.
+"""Runs inside the competitor's process: `python -m benchmarks.harness.child CALL IMPORTS ARGUMENTS RESULT`.
 
 Times the work apart from start-up and imports, and tells which versions did it.
 """
@@ -12,12 +12,14 @@ import sys
 import time
 from pathlib import Path
 
-REPORTED = ("lakeload", "dlt", "duckdb", "deltalake", "polars", "pyarrow", "pyiceberg")
+REPORTED = ("dlt", "duckdb", "deltalake", "polars", "pyarrow", "pyiceberg")
 
 
 def main() -> None:
-    """Import the module of CALL (`module:function`), then time the function."""
-    call, arguments, result = sys.argv[1:]
+    """Import the modules of IMPORTS (with commas between) and of CALL (`module:function`); time the function."""
+    call, imports, arguments, result = sys.argv[1:]
+    for name in filter(None, imports.split(",")):
+        importlib.import_module(name)
     module, function = call.split(":")
     work = getattr(importlib.import_module(module), function)
     keywords = json.loads(Path(arguments).read_text())
@@ -31,6 +33,8 @@ def main() -> None:
 def versions() -> dict[str, str]:
     """Versions of the packages that matter, as installed here."""
     found = {"python": sys.version.split()[0]}
+    if lakeload := sys.modules.get("lakeload"):
+        found["lakeload"] = lakeload.__version__
     for package in REPORTED:
         try:
             found[package] = importlib.metadata.version(package)

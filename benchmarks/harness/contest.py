@@ -50,6 +50,7 @@ class Competitor:
         outputs: Tables the work must leave: kind and directory below `target`.
         checksum: SQL expression of one written row's hash.
         expected: Rows and checksum of the right answer.
+        imports: Modules to import before the clock starts: most libraries import lazily.
         scale: Times are multiplied by this in the table, which says so; 1 for the whole work.
     """
 
@@ -60,6 +61,7 @@ class Competitor:
     outputs: Sequence[tuple[str, str]]
     checksum: str
     expected: Expected
+    imports: Sequence[str] = ()
     scale: float = 1.0
 
 
@@ -105,7 +107,7 @@ def _run(record: Record, result: Result, turn: int) -> bool:
     target = Path(tempfile.mkdtemp(prefix="run-", dir=cache("work")))
     try:
         arguments = {**one.arguments, "target": str(target)}
-        run = measure(one.call, arguments, ENVIRONMENTS[one.environment])
+        run = measure(one.call, arguments, ENVIRONMENTS[one.environment], one.imports)
         problem = _check(record, target)
     except ChildError as failure:
         result.failures.append(f"{one.name}: {failure}")

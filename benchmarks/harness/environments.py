@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Environment:
         return str(interpreter)
 
     def _install(self, interpreter: Path) -> None:
-        uv = shutil.which("uv")
+        uv = os.environ.get("UV") or shutil.which("uv")
         if uv is None:
             raise SystemExit("uv is needed to make the competitors' environments")
         print(f"installing {', '.join(self.packages)}", file=sys.stderr, flush=True)
@@ -53,21 +54,30 @@ class Environment:
         subprocess.run([*command, "--quiet"], env=clean, cwd=cache("environments"), check=True)
 
 
-PROJECT = Environment("lakeload")
+def _dependencies() -> tuple[str, ...]:
+    """What a user of lakeload gets: the project's own environment holds more, and pyarrow imports pandas
+    wherever it finds it.
+    """
+    project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())
+    return tuple(project["project"]["dependencies"])
+
+
+PROJECT = Environment("project")
+"""Where this process runs; measures nothing, but prepares and verifies."""
+
+PYARROW, POLARS, DELTALAKE = "pyarrow==26.0.1", "polars==2.1.0", "deltalake==1.6.6"
+PYICEBERG = "pyiceberg[pyarrow,sql-sqlite]==0.12.0"
 
 ENVIRONMENTS = {
     environment.name: environment
     for environment in (
-        PROJECT,
-        Environment("dlt", ("dlt[filesystem,deltalake,pyiceberg]==1.31.0", "pyarrow==26.0.1")),
+        Environment("lakeload", (*_dependencies(), PYARROW, POLARS, DELTALAKE, PYICEBERG)),
+        Environment("dlt", ("dlt[filesystem,deltalake,pyiceberg]==1.31.0", PYARROW)),
         Environment("duckdb", ("duckdb==1.5.5",)),
-        Environment("deltalake", ("deltalake==1.6.6", "pyarrow==26.0.1")),
-        Environment(
-            "polars",
-            ("polars==2.1.0", "deltalake==1.6.6", "pyiceberg[pyarrow,sql-sqlite]==0.12.0", "pyarrow==26.0.1"),
-        ),
-        Environment("pyiceberg", ("pyiceberg[pyarrow,sql-sqlite]==0.12.0", "pyarrow==26.0.1")),
-        Environment("tpch", ("tpchgen-cli==4.0.0", "pyarrow==26.0.1")),
+        Environment("deltalake", (DELTALAKE, PYARROW)),
+        Environment("polars", (POLARS, DELTALAKE, PYICEBERG, PYARROW)),
+        Environment("pyiceberg", (PYICEBERG, PYARROW)),
+        Environment("tpch", ("tpchgen-cli==4.0.0", PYARROW)),
     )
 }
 

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,16 @@ class Measurement:
     versions: dict[str, str] = field(default_factory=dict)
 
 
-def measure(call: str, arguments: dict[str, Any], environment: Environment = PROJECT) -> Measurement:
+def measure(
+    call: str, arguments: dict[str, Any], environment: Environment = PROJECT, imports: Sequence[str] = ()
+) -> Measurement:
     """Run `module:function` with keyword arguments in a fresh process of the environment.
+
+    Args:
+        call: What to run.
+        arguments: Keyword arguments, JSON values.
+        environment: Where to run it; by default where this process runs.
+        imports: Modules to import before the clock starts, for libraries that import lazily.
 
     Raises:
         ChildError: The process did not end with success.
@@ -57,7 +66,8 @@ def measure(call: str, arguments: dict[str, Any], environment: Environment = PRO
         place = Path(directory)
         (place / "arguments.json").write_text(json.dumps(arguments))
         module = "benchmarks.harness.child"
-        command = [environment.python(), "-m", module, call, "arguments.json", "result.json"]
+        files = ["arguments.json", "result.json"]
+        command = [environment.python(), "-m", module, call, ",".join(imports), *files]
         wall, usage, anonymous = run(command, place)
         answer = json.loads((place / "result.json").read_text())
     return Measurement(

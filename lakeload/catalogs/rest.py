@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from lakeload.config import StorageOptions
 from lakeload.errors import CatalogError, ConfigError
 from lakeload.formats.iceberg import IcebergTable
-from lakeload.formats.iceberg_document import Change, Document
+from lakeload.formats.iceberg_document import Change, Document, plain
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class RestCatalog:
 
     @property
     def library(self) -> LibraryCatalog:
-        """pyiceberg's client of the same server."""
+        """The same server as pyiceberg's catalog."""
         if self._opened is None:
             from pyiceberg.catalog.rest import RestCatalog as LibraryCatalog
 
@@ -118,17 +118,20 @@ class RestCatalog:
             yield
         except (OAuthError, UnauthorizedError, ForbiddenError) as error:
             raise CatalogError(
-                f"the catalog refused the credentials: {self._clean(error)}", place=self._place,
+                f"the catalog refused the credentials: {self._clean(error)}",
+                place=self._place,
                 hint="Check credential or token in the catalog URI.",
             ) from None
         except RESTError as error:
             raise CatalogError(
-                f"the catalog refused: {self._clean(error)}", place=self._place,
+                f"the catalog refused: {self._clean(error)}",
+                place=self._place,
                 hint="Check warehouse and prefix in the catalog URI; the table is as it was.",
             ) from None
         except OSError as error:  # what the HTTP client raises for every failure of the connection
             raise CatalogError(
-                f"the catalog did not answer ({type(error).__name__})", place=self._place,
+                f"the catalog did not answer ({type(error).__name__})",
+                place=self._place,
                 hint="Check that the server runs and that the address is right.",
             ) from None
 
@@ -144,6 +147,8 @@ class RestCatalog:
 class _Remote:
     """One table on the server: the `Register` of an Iceberg table in a REST catalog."""
 
+    creates_whole = False
+
     def __init__(self, catalog: RestCatalog, namespace: str, name: str) -> None:
         self._catalog, self._identifier = catalog, (namespace, name)
 
@@ -154,7 +159,12 @@ class _Remote:
             try:
                 table = self._catalog.library.load_table(self._identifier)
             except (NoSuchTableError, NoSuchNamespaceError):
-                return None
+                table = None
+        if table is None:
+            # SeaweedFS cannot make a namespace once files lie below it, and files come before the commit.
+            with suppress(CatalogError):
+                self._make_namespace()
+            return None
         if cached is not None and cached.location == table.metadata_location:
             return cached
         return _document(table.metadata_location, table.metadata)
@@ -173,12 +183,20 @@ class _Remote:
         return _document(answer.metadata_location, answer.metadata)
 
     def _send(self, base: Document | None, change: Change) -> Any:
-        from pyiceberg.io.pyarrow import PyArrowFileIO
-        from pyiceberg.table import Table
+        from pyiceberg.table import CommitTableRequest, Table
 
         library = self._catalog.library
-        handle = Table(self._identifier, base.model if base is not None else None, "", PyArrowFileIO(), library)  # type: ignore[arg-type]  # only its name is used
-        return library.commit_table(handle, _requirements(base), _updates(base, change))
+        namespace, name = self._identifier
+        request = CommitTableRequest.model_validate(
+            {
+                "identifier": {"namespace": [namespace], "name": name},
+                "requirements": _requirements(base),
+                "updates": _updates(base, change),
+            }
+        )
+        nothing: Any = None  # of the table only its name is asked for
+        handle = Table(self._identifier, nothing, "", nothing, library)
+        return library.commit_table(handle, request.requirements, request.updates)
 
     def _after_failure(self, base: Document | None, change: Change, error: Exception) -> Document | None:
         try:
@@ -186,7 +204,8 @@ class _Remote:
         except CatalogError as unreachable:
             raise CatalogError(
                 "it is not known whether the commit landed: the catalog stopped answering",
-                table=".".join(self._identifier), place=unreachable.place,
+                table=".".join(self._identifier),
+                place=unreachable.place,
                 hint="Run the load again: it looks for its own commit before it repeats it.",
             ) from error
         if change.landed_in(found):
@@ -201,76 +220,51 @@ class _Remote:
     def _make_namespace(self) -> None:
         from pyiceberg.exceptions import NamespaceAlreadyExistsError
 
-        with self._catalog.guarded():
-            namespace = self._identifier[0]
-            if not self._catalog.library.namespace_exists(namespace):
-                try:
-                    self._catalog.library.create_namespace(namespace)
-                except NamespaceAlreadyExistsError:
-                    return
+        with self._catalog.guarded(), suppress(NamespaceAlreadyExistsError):
+            self._catalog.library.create_namespace(self._identifier[0])
 
 
 def _document(location: str, metadata: Any) -> Document:
     return Document.parse(location, metadata.model_dump_json(by_alias=True, exclude_none=True).encode())
 
 
-def _requirements(base: Document | None) -> tuple[Any, ...]:
+def _requirements(base: Document | None) -> list[dict[str, Any]]:
     """What must still be true of the table: everything the change was decided by."""
-    from pyiceberg.table import update
-
     if base is None:
-        return (update.AssertCreate(),)
-    model = base.model
-    return (
-        update.AssertTableUUID(uuid=model.table_uuid),
-        update.AssertRefSnapshotId(ref="main", **{"snapshot-id": base.head}),  # type: ignore[arg-type]  # alias
-        update.AssertCurrentSchemaId(**{"current-schema-id": model.current_schema_id}),
-        update.AssertLastAssignedFieldId(**{"last-assigned-field-id": model.last_column_id}),
-        update.AssertDefaultSpecId(**{"default-spec-id": model.default_spec_id}),
-        update.AssertDefaultSortOrderId(**{"default-sort-order-id": model.default_sort_order_id}),
-    )
-
-
-def _updates(base: Document | None, change: Change) -> tuple[Any, ...]:
-    from pyiceberg.table import update
-
-    found: list[Any] = []
-    if change.create is not None:
-        found += [
-            update.AssignUUIDUpdate(uuid=change.create.uuid),  # type: ignore[arg-type]  # parsed from text
-            update.UpgradeFormatVersionUpdate(**{"format-version": 2}),
-        ]
-    if change.schema is not None:
-        found += [
-            update.AddSchemaUpdate(schema=change.schema),
-            update.SetCurrentSchemaUpdate(**{"schema-id": -1}),
-        ]
-    if change.create is not None:
-        found += [
-            update.AddPartitionSpecUpdate(spec=change.create.spec),
-            update.SetDefaultSpecUpdate(**{"spec-id": -1}),
-            update.AddSortOrderUpdate(**{"sort-order": change.create.order}),
-            update.SetDefaultSortOrderUpdate(**{"sort-order-id": -1}),
-            update.SetLocationUpdate(location=change.create.location),
-        ]
-    if change.properties:
-        found.append(update.SetPropertiesUpdate(updates=dict(change.properties)))
-    if change.snapshot is not None:
-        found += _snapshot_updates(base, change.snapshot)
-    return tuple(found)
-
-
-def _snapshot_updates(base: Document | None, snapshot: dict[str, Any]) -> list[Any]:
-    from pyiceberg.table import update
-    from pyiceberg.table.snapshots import Snapshot
-
-    kept = (base.get("refs", {}) if base is not None else {}).get("main", {})
-    retention = {name: value for name, value in kept.items() if name not in ("type", "snapshot-id")}
-    reference = {"ref-name": "main", "type": "branch", "snapshot-id": snapshot["snapshot-id"], **retention}
+        return [{"type": "assert-create"}]
     return [
-        update.AddSnapshotUpdate(snapshot=Snapshot.model_validate(snapshot)),
-        update.SetSnapshotRefUpdate.model_validate(reference),
+        {"type": "assert-table-uuid", "uuid": base.get("table-uuid")},
+        {"type": "assert-ref-snapshot-id", "ref": "main", "snapshot-id": base.head},
+        {"type": "assert-current-schema-id", "current-schema-id": base.get("current-schema-id")},
+        {"type": "assert-last-assigned-field-id", "last-assigned-field-id": base.get("last-column-id")},
+        {"type": "assert-default-spec-id", "default-spec-id": base.get("default-spec-id")},
+        {"type": "assert-default-sort-order-id", "default-sort-order-id": base.get("default-sort-order-id")},
     ]
+
+
+def _updates(base: Document | None, change: Change) -> list[dict[str, Any]]:
+    new = change.create
+    found: list[dict[str, Any]] = []
+    if new is not None:
+        found.append({"action": "assign-uuid", "uuid": new.uuid})
+        found.append({"action": "upgrade-format-version", "format-version": 2})
+    if change.schema is not None:
+        found.append({"action": "add-schema", "schema": plain(change.schema)})
+        found.append({"action": "set-current-schema", "schema-id": -1})
+    if new is not None:
+        found.append({"action": "add-spec", "spec": plain(new.spec)})
+        found.append({"action": "set-default-spec", "spec-id": -1})
+        found.append({"action": "add-sort-order", "sort-order": plain(new.order)})
+        found.append({"action": "set-default-sort-order", "sort-order-id": -1})
+        found.append({"action": "set-location", "location": new.location})
+    if change.properties:
+        found.append({"action": "set-properties", "updates": dict(change.properties)})
+    if change.snapshot is not None:
+        kept = (base.get("refs", {}) if base is not None else {}).get("main", {})
+        head = {"type": "branch", **kept, "snapshot-id": change.snapshot["snapshot-id"]}
+        found.append({"action": "add-snapshot", "snapshot": change.snapshot})
+        found.append({"action": "set-snapshot-ref", "ref-name": "main", **head})
+    return found
 
 
 def _read_uri(uri: str) -> tuple[str, dict[str, str]]:
@@ -281,4 +275,6 @@ def _read_uri(uri: str) -> tuple[str, dict[str, str]]:
             "the catalog URI cannot be read",
             hint="Write rest+https://host/path?warehouse=name&credential=id:secret, secrets in the query only.",
         )
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", "")), dict(parse_qsl(parts.query))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", "")), dict(
+        parse_qsl(parts.query)
+    )

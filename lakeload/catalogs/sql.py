@@ -87,11 +87,13 @@ class SqlCatalog:
             try:
                 self.library.drop_table((namespace, name))
             except NoSuchTableError as error:
-                raise CatalogError("there is no such table", table=f"{namespace}.{name}", place=self._place) from error
+                raise CatalogError(
+                    "there is no such table", table=f"{namespace}.{name}", place=self._place
+                ) from error
 
     @property
     def library(self) -> LibraryCatalog:
-        """pyiceberg's catalog over the same database."""
+        """The same database as pyiceberg's catalog."""
         if self._opened is None:
             from pyiceberg.catalog.sql import SqlCatalog as LibraryCatalog
 
@@ -124,6 +126,8 @@ class SqlCatalog:
 
 class _Row:
     """One table's row: the `Register` of an Iceberg table in a SQL catalog."""
+
+    creates_whole = True
 
     def __init__(self, catalog: SqlCatalog, namespace: str, name: str, store: Store) -> None:
         self._catalog, self._namespace, self._name, self._store = catalog, namespace, name, store
@@ -216,7 +220,9 @@ class _Row:
         data = store.read(name)
         if data is None:
             raise StorageError(
-                "the table's metadata file is gone", table=self._name, place=location,
+                "the table's metadata file is gone",
+                table=self._name,
+                place=location,
                 hint="The catalog still refers to it: restore the file, or drop the table from the catalog.",
             )
         return data
@@ -250,7 +256,8 @@ def _read_uri(uri: str) -> tuple[str, str, str]:
         url.get_dialect().import_dbapi()
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise ConfigError(
-            "the catalog URI cannot be read", hint="Write sqlite:////path/catalog.db or postgresql://user@host/db."
+            "the catalog URI cannot be read",
+            hint="Write sqlite:////path/catalog.db or postgresql://user@host/db.",
         ) from None
     except ImportError as error:
         raise ConfigError(

@@ -18,11 +18,14 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code, see `lakeload.cli.outcome.EXIT_CODES`.
     """
     from lakeload.cli.app import app
-    from lakeload.cli.outcome import usage_error
+    from lakeload.cli.outcome import nobody_reads, usage_error
 
     words = sys.argv[1:] if arguments is None else arguments
     try:
         code = app(args=words or ["--help"], prog_name="lakeload", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return nobody_reads()
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - raised again unless it is a usage error

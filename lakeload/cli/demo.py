@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lakeload.cli.outcome import reported
 from lakeload.cli.summary import console
-from lakeload.cli.wording import columns, count, seconds, size
+from lakeload.cli.wording import columns, seconds, size
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,6 +25,11 @@ DELIVERIES = (
     "First delivery: the first week of January 2013",
     "Second delivery: the second week, with the last day of the first once more",
 )
+
+LATE = 15
+"""Minutes after which a departure counts as late."""
+ENOUGH = 100
+"""Flights an airline must have to be compared."""
 
 
 def run_demo(folder: Path | None, *, debug: bool) -> None:
@@ -78,6 +83,10 @@ def _print_run(out: Console, report: RunReport, delivery: int) -> None:
     for name, table in report.tables.items():
         for change in table.schema_changes:
             out.print(f"  [green]{name}: {change}[/]")
+        if any(change.kind == "widen" for change in table.schema_changes):
+            out.print(
+                f"  [dim]{name}: Delta rewrote its files for the wider type, in a version of its own[/]"
+            )
     out.print(f"  [dim]load {report.sequence} of pipeline {report.pipeline}, {seconds(report.seconds)}[/]")
 
 
@@ -118,17 +127,19 @@ def _print_answer(out: Console, lake: Lakehouse) -> None:
     import polars as pl
 
     start = time.perf_counter()
-    late = (
+    answer = (
         lake.table("flights").to_polars()
-        .group_by("carrier").agg(pl.col("arr_delay").mean().alias("late"), pl.len().alias("flights"))
+        .group_by("carrier").agg((pl.col("dep_delay") > LATE).mean().alias("late"), pl.col("dep_delay").count().alias("flights"))
+        .filter(pl.col("flights") >= ENOUGH)
         .join(lake.table("airlines").to_polars(), on="carrier")
-        .sort("late", descending=True, nulls_last=True).head(3)
-        .select("name", "flights", "late").collect()
+        .sort("late", descending=True).head(3)
+        .select("name", "late", "flights").collect()
     )  # fmt: skip
     took = seconds(time.perf_counter() - start)
-    out.print(f"\n[bold]And a question: which airlines came in latest?[/]  [dim]{took}[/]")
-    for name, flights, minutes in late.iter_rows():
-        out.print(f"  {name}: {minutes:.0f} minutes on average, {count(flights, 'flight')}", markup=False)
+    out.print(f"\n[bold]And a question: whose flights left late most often?[/]  [dim]{took}[/]")
+    rows = [(name, f"{late:.0%} of {flights:,} flights") for name, late, flights in answer.iter_rows()]
+    for line in columns(rows):
+        out.print(f"  {line}", markup=False)
 
 
 def _read(lake: Lakehouse, name: str, form: str) -> pl.DataFrame:

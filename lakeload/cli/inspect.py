@@ -15,7 +15,7 @@ from lakeload.errors import StorageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lakeload.lakehouse import Lakehouse
+    from lakeload.lakehouse import Lakehouse, LakeTable
 
 
 def inspect_lake(
@@ -58,56 +58,57 @@ def _open(root: str, catalog: str | None, namespace: str, options: Mapping[str, 
     )
 
 
-def _brief(lake: Lakehouse, name: str) -> dict[str, Any]:
-    table = lake.table(name)
+def _sides(lake: Lakehouse, name: str) -> dict[str, LakeTable]:
+    """The table as each of its formats sees it: the versions differ, and sometimes the files."""
+    from lakeload.lakehouse import LakeTable
+
+    lake.table(name)  # says it when there is none
+    return {form: LakeTable(lake.open(name, (form,))) for form in lake.formats_of(name)}
+
+
+def _contents(table: LakeTable) -> dict[str, Any]:
     files = table.files()
     known = [file.rows for file in files if file.rows is not None]
     return {
-        "formats": list(table.formats),
-        "version": _versions(lake, name),
+        "version": table.version(),
         "rows": sum(known) if len(known) == len(files) else None,
         "files": len(files),
         "bytes": sum(file.size for file in files),
-        "partition_by": [str(field) for field in table.layout().partition_by],
+    }
+
+
+def _brief(lake: Lakehouse, name: str) -> dict[str, Any]:
+    return {
+        "formats": {form: _contents(side) for form, side in _sides(lake, name).items()},
+        "partition_by": [str(field) for field in lake.table(name).layout().partition_by],
     }
 
 
 def table_facts(lake: Lakehouse, name: str) -> dict[str, Any]:
     """Everything `lakeload inspect LAKE TABLE` shows, as JSON-able values."""
-    table = lake.table(name)
+    table, sides = lake.table(name), _sides(lake, name)
+    layout = table.layout()
     return {
         "table": name,
         "location": table.location,
-        **_brief(lake, name),
-        "sort_by": [str(field) for field in table.layout().sort_by],
+        "formats": {form: _contents(side) for form, side in sides.items()},
+        "partition_by": [str(field) for field in layout.partition_by],
+        "sort_by": [str(field) for field in layout.sort_by],
         "schema": [
             {"name": field.name, "type": str(field.type), "nullable": field.nullable}
             for field in table.schema()
         ],
-        "positions": {pipeline: _position(lake, pipeline, name) for pipeline in table.positions()},
-        "history": {form: _history(lake, name, form) for form in table.formats},
-        "data_files": [
-            {"path": file.path, "bytes": file.size, "rows": file.rows, "partition": list(file.partition)}
-            for file in table.files()
-        ],
-        "properties": table.properties(),
+        "positions": {
+            pipeline: _position(lake, pipeline, name, sequence)
+            for pipeline, sequence in table.positions().items()
+        },
+        "history": {form: _history(side) for form, side in sides.items()},
+        "data_files": {form: _data_files(side) for form, side in sides.items()},
+        "properties": {form: side.properties() for form, side in sides.items()},
     }
 
 
-def _versions(lake: Lakehouse, name: str) -> dict[str, int | None]:
-    states = {form: lake.open(name, (form,)).load() for form in lake.formats_of(name)}
-    return {form: state.version if state else None for form, state in states.items()}
-
-
-def _position(lake: Lakehouse, pipeline: str, table: str) -> dict[str, Any]:
-    """Where the pipeline stands, and up to which cursor value; `None` without a cursor."""
-    sequence = lake.table(table).positions()[pipeline]
-    position = lake.journal(pipeline).positions().get(table)
-    same = position is not None and position.sequence == sequence
-    return {"load": sequence, "cursor": position.checkpoint.value if position and same else None}
-
-
-def _history(lake: Lakehouse, name: str, form: str) -> list[dict[str, Any]]:
+def _history(table: LakeTable) -> list[dict[str, Any]]:
     return [
         {
             "version": version.version,
@@ -115,28 +116,46 @@ def _history(lake: Lakehouse, name: str, form: str) -> list[dict[str, Any]]:
             "operation": version.operation,
             "load_id": version.load_id,
         }
-        for version in lake.open(name, (form,)).history()
+        for version in table.history()
     ]
+
+
+def _data_files(table: LakeTable) -> list[dict[str, Any]]:
+    return [
+        {"path": file.path, "bytes": file.size, "rows": file.rows, "partition": list(file.partition)}
+        for file in sorted(table.files(), key=lambda file: file.path)
+    ]
+
+
+def _position(lake: Lakehouse, pipeline: str, table: str, sequence: int) -> dict[str, Any]:
+    """Where the pipeline stands, and up to which cursor value; `None` without a cursor."""
+    position = lake.journal(pipeline).positions().get(table)
+    same = position is not None and position.sequence == sequence
+    return {"load": sequence, "cursor": position.checkpoint.value if position and same else None}
 
 
 def _print_lake(out: Console, lake: Lakehouse, tables: Mapping[str, Mapping[str, Any]]) -> None:
     if not tables:
         out.print(f"no tables in namespace {lake.namespace} of {lake.root}", markup=False)
         return
-    rows = [("table", "formats", "rows", "files", "size", "partitioned by")]
+    rows = [("table", "format", "rows", "files", "size", "version", "partitioned by")]
     for name, facts in tables.items():
         partitions = ", ".join(facts["partition_by"]) or "-"
-        rows.append((name, ", ".join(facts["formats"]), *_amounts(facts), partitions))
-    _print_columns(out, rows, right=(2, 3, 4))
+        rows += [
+            (name, form, *_amounts(contents), str(contents["version"]), partitions)
+            for form, contents in facts["formats"].items()
+        ]
+    _print_columns(out, rows, right=(2, 3, 4, 5))
 
 
 def _print_table(out: Console, facts: Mapping[str, Any], limit: int) -> None:
     out.print(f"[bold]{_safe(facts['table'])}[/]  {_safe(facts['location'])}")
-    amounts = [count(facts["rows"], "row")] if facts["rows"] is not None else []
-    out.print("  " + ", ".join([*amounts, count(facts["files"], "file"), size(facts["bytes"])]))
+    for form, contents in facts["formats"].items():
+        rows, files, volume = _amounts(contents)
+        out.print(f"  {form}: {rows} rows in {files} files, {volume}", markup=False)
     for label in ("partition_by", "sort_by"):
         if facts[label]:
-            out.print(f"  {label.replace('_', ' ')} {_safe(', '.join(facts[label]))}")
+            out.print(f"  {label.replace('_', ' ')} {', '.join(facts[label])}", markup=False)
     _heading(out, "schema")
     _print_columns(
         out, [(c["name"], c["type"], "" if c["nullable"] else "required") for c in facts["schema"]]
@@ -145,15 +164,23 @@ def _print_table(out: Console, facts: Mapping[str, Any], limit: int) -> None:
         _heading(out, f"{form} versions")
         shown = [(str(v["version"]), v["at"], v["operation"], v["load_id"] or "-") for v in versions]
         _print_columns(out, shown[:limit], right=(0,), more=len(shown) - limit)
-    _heading(out, "files")
-    listed = [
-        (f["path"], size(f["bytes"]), "-" if f["rows"] is None else count(f["rows"], "row"))
-        for f in facts["data_files"]
-    ]
-    _print_columns(out, listed[:limit], right=(1, 2), more=len(listed) - limit)
+    for heading, live in _distinct_files(facts["data_files"]):
+        _heading(out, heading)
+        listed = [
+            (f["path"], size(f["bytes"]), "-" if f["rows"] is None else count(f["rows"], "row")) for f in live
+        ]
+        _print_columns(out, listed[:limit], right=(1, 2), more=len(listed) - limit)
     if facts["positions"]:
         _heading(out, "positions")
         _print_columns(out, [_position_row(*item) for item in facts["positions"].items()])
+
+
+def _distinct_files(files: Mapping[str, list[dict[str, Any]]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """One list when all formats refer to the same files, otherwise one for each."""
+    lists = list(files.values())
+    if all(one == lists[0] for one in lists):
+        return [("files", lists[0])]
+    return [(f"{form} files", listed) for form, listed in files.items()]
 
 
 def _position_row(pipeline: str, position: Mapping[str, Any]) -> tuple[str, ...]:
@@ -173,6 +200,9 @@ def _heading(out: Console, text: str) -> None:
 def _print_columns(
     out: Console, rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), more: int = 0
 ) -> None:
+    if not rows:
+        out.print("  none")
+        return
     for line in columns(rows, right=right):
         out.print(f"  {line}", markup=False)
     if more > 0:

@@ -59,8 +59,7 @@ def reported(*, debug: bool, watch: Watch | None = None) -> Iterator[None]:
         say(_interrupted(watch))
         raise Exit(130) from None
     except BrokenPipeError:
-        _silence_stdout()
-        raise Exit(0) from None
+        raise Exit(nobody_reads()) from None
     except LakeloadError as error:
         if debug:
             raise
@@ -114,8 +113,10 @@ def _interrupted(watch: Watch | None) -> str:
     return "interrupted; nothing was published, every table is as it was"
 
 
-def _silence_stdout() -> None:
-    # The reader has gone; without this Python complains once more when it closes stdout at exit.
+def nobody_reads() -> int:
+    """The exit code when the reader of a pipe, such as `head`, has gone: it saw what it wanted."""
     import os
 
+    # Without this Python complains once more when it closes stdout at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

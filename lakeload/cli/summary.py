@@ -43,7 +43,11 @@ def console() -> Console:
     """Standard output: colours on a terminal only, lines never wrapped."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704 - called while handling the error; rich would exit with 1
+
+    return Output(highlight=False, soft_wrap=True)
 
 
 def lines(report: RunReport) -> list[str]:

@@ -22,11 +22,18 @@ from lakeload.write.writer import WriteOptions
 _ATTEMPTS = 5
 
 
-def widen_delta(table: Table, store: Store, changes: tuple[SchemaChange, ...], options: WriteOptions) -> None:
-    """Give the table the wider types; idempotent, atomic, and invisible in the rows.
+def widen_files(
+    table: Table, delta: Table, store: Store, changes: tuple[SchemaChange, ...], options: WriteOptions
+) -> None:
+    """Give the table the wider types; idempotent, and invisible in the rows.
+
+    A table published in both formats gets the new files in both, so that they go on sharing them. Should
+    the run die between the two, Iceberg keeps its narrower files, which it may, and promotes the type
+    with the load.
 
     Args:
-        table: The Delta table.
+        table: The table, in Delta or in both formats.
+        delta: Its Delta side, or the same table.
         store: Rooted at the table.
         changes: Schema changes of the load; those that do not widen are left for the load's own commit.
         options: How to write the new files.
@@ -37,11 +44,12 @@ def widen_delta(table: Table, store: Store, changes: tuple[SchemaChange, ...], o
     """
     for _ in range(_ATTEMPTS):
         state = table.load()
-        pending = _pending(changes, state) if state else ()
-        if state is None or not pending:
+        side = state.sides.get("delta", state) if state else None
+        pending = _pending(changes, side) if side else ()
+        if state is None or side is None or not pending:
             return
         schema, _last = apply_changes(state.schema, state.last_column_id, pending)
-        paths = _paths(table, state, pending)
+        paths = _paths(delta, side, pending)
         layout = replace(options, layout=state.layout)
         added = rewrite(store, paths, schema, layout) if paths else ()
         changeset = Changeset(

@@ -24,7 +24,7 @@ from lakeload.formats.delta_state import View, view
 from lakeload.formats.delta_stats import whole_number
 from lakeload.model.changes import AlreadyApplied, Changeset, CommitResult, Committed, Conflict
 from lakeload.model.files import LiveFile
-from lakeload.model.schema import without_ids
+from lakeload.model.schema import children, without_ids
 from lakeload.model.table import TableState, Version
 from lakeload.write.store import Store
 
@@ -146,13 +146,18 @@ class DeltaFormatTable:
         schema = without_ids(state.schema)
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in columns])
-        with self._reading():
-            reader = pa.RecordBatchReader.from_stream(self._library(state.version).scan(schema.names))
-        return pa.RecordBatchReader.from_batches(schema, self._cast(reader, schema))
+        return pa.RecordBatchReader.from_batches(schema, self._rows(state, schema))
 
-    def _cast(self, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def _rows(self, state: TableState, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         with self._reading():
-            for batch in reader:
+            if any(_has_nested_map(field.type) for field in schema):
+                # The library cannot read files from before a struct inside a map got a new field.
+                frames = self.lazy(state).select(schema.names).collect_batches()
+                for frame in frames:
+                    for batch in frame.to_arrow().to_batches():
+                        yield batch.cast(schema)
+                return
+            for batch in pa.RecordBatchReader.from_stream(self._library(state.version).scan(schema.names)):
                 yield batch.select(schema.names).cast(schema)
 
     def history(self) -> Sequence[Version]:
@@ -173,16 +178,24 @@ class DeltaFormatTable:
         """A `polars.LazyFrame` over that version."""
         import polars as pl
 
-        options = self._store.options.for_object_store() if not self._store.local else None
+        # Polars takes partition values from paths, or else from the files, never from the log. It stops
+        # at a mixture; and only of files lakeload wrote is it known that they hold the values.
+        known: View = state.handle
+        told = known.partitions_in_paths()
+        by_log = told == "some" or (told == "none" and not state.owned)
         with self._reading():
-            frame = pl.scan_delta(self.location, version=state.version, storage_options=options)
+            frame = pl.scan_delta(
+                self.location, version=state.version, storage_options=self._options(), use_pyarrow=by_log
+            )
         return frame.select(state.schema.names)
 
     def _library(self, version: int | None) -> Any:
         from deltalake import DeltaTable
 
-        options = self._store.options.for_object_store() if not self._store.local else None
-        return DeltaTable(self.location, version=version, storage_options=options)
+        return DeltaTable(self.location, version=version, storage_options=self._options())
+
+    def _options(self) -> dict[str, str] | None:
+        return None if self._store.local else self._store.options.for_object_store()
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
@@ -197,6 +210,12 @@ class DeltaFormatTable:
                 place=self.location,
                 hint="Check that its files exist and that the credentials may read them.",
             ) from error
+
+
+def _has_nested_map(kind: pa.DataType) -> bool:
+    below = children(kind)
+    nested = pa.types.is_map(kind) and any(field.type.num_fields for field in below)
+    return nested or any(_has_nested_map(field.type) for field in below)
 
 
 def _described(version: int, actions: Sequence[log.Action]) -> Version:

@@ -21,7 +21,7 @@ from lakeload.errors import TableError
 from lakeload.formats.delta_definition import changed, created
 from lakeload.formats.delta_features import check_removal
 from lakeload.formats.delta_log import Action, LogFile
-from lakeload.formats.delta_partition import PartitionColumn, partition_columns
+from lakeload.formats.delta_partition import PartitionColumn, contradiction, partition_columns
 from lakeload.formats.delta_state import APP_ID, View
 from lakeload.formats.delta_stats import indexed_columns, stats_json
 from lakeload.model.changes import Changeset, RemoveAll, RemoveFiles, RemovePartitions
@@ -150,10 +150,19 @@ class _FilesIn:
     def add(self, file: DataFile, *, rows_change: bool, at: int) -> Action:
         """The `add` action."""
         pairs = zip(self.columns, file.partition, strict=True)
+        values = {column.name: column.encode(value) for column, value in pairs}
+        wrong = contradiction(file.path, values)
+        if wrong:
+            raise TableError(
+                f"the folder {wrong} tells another partition value than {values[wrong.split('=')[0]]!r}",
+                table=self.table,
+                place=file.path,
+                hint="Readers that take values from paths would be misled; name the folder otherwise.",
+            )
         return {
             "add": {
                 "path": quote(file.path, safe="/="),
-                "partitionValues": {column.name: column.encode(value) for column, value in pairs},
+                "partitionValues": values,
                 "size": file.size,
                 "modificationTime": at,
                 "dataChange": rows_change,

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -95,6 +96,30 @@ class PartitionColumn:
             ) from error
 
 
+NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
+"""What a path says for null, by the convention of Hive."""
+
+
+def contradiction(path: str, values: Mapping[str, str | None]) -> str | None:
+    """The part of a path that tells another partition value than the log will; `None` when none does.
+
+    Some readers (Polars) believe folders `name=value`, percent-encoded, more than the log or the file.
+
+    Example:
+        >>> contradiction("data/p=a-2Fb/1.parquet", {"p": "a/b"})
+        'p=a-2Fb'
+        >>> contradiction("data/p=a%2Fb/1.parquet", {"p": "a/b"}) is None
+        True
+    """
+    for folder in path.split("/")[:-1]:
+        name, found, text = folder.partition("=")
+        if found and name in values:
+            told = None if text == NULL_FOLDER else unquote(text)
+            if told != values[name]:
+                return folder
+    return None
+
+
 def partition_columns(
     fields: Sequence[PartitionField], schema: pa.Schema, *, table: str
 ) -> tuple[PartitionColumn, ...]:
@@ -151,22 +176,19 @@ def _timestamp_text(value: dt.datetime) -> str:
 
 
 def _value(text: str, kind: pa.DataType) -> Value:
-    if pa.types.is_integer(kind):
-        return int(text)
-    if pa.types.is_boolean(kind):
-        return _boolean(text)
-    if pa.types.is_floating(kind):
-        return float(text)
-    if pa.types.is_decimal(kind):
-        return Decimal(text)
-    if pa.types.is_date(kind):
-        return dt.date.fromisoformat(text)
     if pa.types.is_timestamp(kind):
-        found = dt.datetime.fromisoformat(text)
-        if kind.tz is None:
-            return found.replace(tzinfo=None)
-        return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+        return _timestamp(text, zoned=kind.tz is not None)
+    for is_kind, parse in _PARSERS:
+        if is_kind(kind):
+            return parse(text)
     return text
+
+
+def _timestamp(text: str, *, zoned: bool) -> dt.datetime:
+    found = dt.datetime.fromisoformat(text)
+    if not zoned:
+        return found.replace(tzinfo=None)
+    return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
 
 
 def _boolean(text: str) -> bool:
@@ -205,3 +227,10 @@ _TO_MACHINE: Mapping[str, Callable[..., Value]] = {
     "month": _months,
     "hour": _hours,
 }
+_PARSERS: Sequence[tuple[Callable[[pa.DataType], bool], Callable[[str], Value]]] = (
+    (pa.types.is_integer, int),
+    (pa.types.is_boolean, _boolean),
+    (pa.types.is_floating, float),
+    (pa.types.is_decimal, Decimal),
+    (pa.types.is_date, dt.date.fromisoformat),
+)

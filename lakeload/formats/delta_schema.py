@@ -167,53 +167,44 @@ def check_name(name: str, taken: Iterable[str], *, above: tuple[str, ...] = (), 
 
 
 def _field_json(old: Json | None, field: pa.Field, above: tuple[str, ...], table: str) -> Json:
+    path = (*above, field.name)
     nested: dict[str, int] = {}
-    kind = _type_json(old["type"] if old else None, field.type, (*above, field.name), "", nested, table)
+
+    def type_json(before: Any, kind: pa.DataType, below: str) -> str | Json:
+        known = before if isinstance(before, dict) else {}
+        if pa.types.is_struct(kind):
+            inside = (*path, *below.split(".")) if below else path
+            return {
+                "type": "struct",
+                "fields": _merge(known.get("fields", ()), children(kind), inside, table),
+            }
+        found: Json = {}
+        for child in children(kind):
+            inner = f"{below}.{child.name}" if below else child.name
+            if (number := field_id(child)) is not None:
+                nested[inner] = number
+            key, nullable = _CHILD_KEYS[child.name]
+            found[key] = type_json(known.get(key), child.type, inner)
+            if nullable:
+                found[nullable] = child.nullable
+        if found:
+            return {"type": "map" if pa.types.is_map(kind) else "array", **found}
+        return leaf_name(kind, path, table=table)
+
+    kind = type_json(old["type"] if old else None, field.type, "")
     metadata = dict((old or {}).get("metadata") or {})
-    found = field_id(field)
-    if found is not None:
-        metadata[FIELD_ID_KEY] = found
+    if (number := field_id(field)) is not None:
+        metadata[FIELD_ID_KEY] = number
     if nested:
         metadata[NESTED_IDS_KEY] = json.dumps(nested)
     return {"name": field.name, "type": kind, "nullable": field.nullable, "metadata": metadata}
 
 
-def _type_json(
-    old: str | Json | None,
-    kind: pa.DataType,
-    path: tuple[str, ...],
-    below: str,
-    ids: dict[str, int],
-    table: str,
-) -> str | Json:
-    before = old if isinstance(old, dict) else {}
-    if pa.types.is_struct(kind):
-        fields = _merge(before.get("fields", ()), children(kind), path, table)
-        return {"type": "struct", "fields": fields}
-
-    def child(field: pa.Field, key: str) -> str | Json:
-        inner = f"{below}.{field.name}" if below else field.name
-        found = field_id(field)
-        if found is not None:
-            ids[inner] = found
-        return _type_json(before.get(key), field.type, (*path, field.name), inner, ids, table)
-
-    if pa.types.is_map(kind):
-        key, value = children(kind)
-        return {
-            "type": "map",
-            "keyType": child(key, "keyType"),
-            "valueType": child(value, "valueType"),
-            "valueContainsNull": value.nullable,
-        }
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        (element,) = children(kind)
-        return {
-            "type": "array",
-            "elementType": child(element, "elementType"),
-            "containsNull": element.nullable,
-        }
-    return leaf_name(kind, path, table=table)
+_CHILD_KEYS: Mapping[str, tuple[str, str | None]] = {
+    "element": ("elementType", "containsNull"),
+    "key": ("keyType", None),
+    "value": ("valueType", "valueContainsNull"),
+}
 
 
 def leaf_name(kind: pa.DataType, path: tuple[str, ...], *, table: str) -> str:
@@ -251,11 +242,11 @@ def _type_lacks_id(kind: str | Json, below: str, known: set[str]) -> bool:
         return False
     if kind["type"] == "struct":
         return unstamped(kind["fields"])
-    names = {"array": {"element": "elementType"}, "map": {"key": "keyType", "value": "valueType"}}
-    for name, key in names.get(kind["type"], {}).items():
-        inner = f"{below}.{name}" if below else name
-        if inner not in known or _type_lacks_id(kind[key], inner, known):
-            return True
+    for name, (key, _) in _CHILD_KEYS.items():
+        if key in kind:
+            inner = f"{below}.{name}" if below else name
+            if inner not in known or _type_lacks_id(kind[key], inner, known):
+                return True
     return False
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -86,6 +86,14 @@ class View:
                 self.live[path] = known
             found.append(known[1])
         return found
+
+    def partitions_in_paths(self) -> Literal["all", "some", "none"]:
+        """Of how many live files the path tells every partition value, as folders `name=value`."""
+        names = [f"{column.name}=" for column in self.columns]
+        told = {all(name in path for name in names) for path in self.snapshot.files}
+        if not names or told <= {True}:
+            return "all"
+        return "some" if True in told else "none"
 
     def _live_file(self, file: LogFile) -> LiveFile:
         values = tuple(column.decode(file.partition.get(column.name)) for column in self.columns)

@@ -142,7 +142,9 @@ def indexed_columns(
     leaves = [leaf for field in schema if field.name not in partition_columns for leaf in _leaves((), field)]
     if named.strip():
         wanted = [_split_name(text) for text in re.findall(r"(?:`[^`]*`|[^,`])+", named)]
-        return tuple(path for path, _ in leaves if any(path[: len(name)] == name for name in wanted))
+        return tuple(
+            path for path, plain in leaves if plain and any(path[: len(name)] == name for name in wanted)
+        )
     limit = whole_number(properties, "delta.dataSkippingNumIndexedCols", INDEXED_COLUMNS)
     return tuple(path for path, plain in (leaves if limit < 0 else leaves[:limit]) if plain)
 

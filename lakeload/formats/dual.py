@@ -8,7 +8,7 @@ that load is completed, which the next run does before anything else.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -19,14 +19,6 @@ from lakeload.model.evolution import rebase
 from lakeload.model.files import LiveFile
 from lakeload.model.protocols import Table
 from lakeload.model.table import TableState, Version
-
-
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """The two states behind a dual `TableState.handle`; one is `None` while a creation is unfinished."""
-
-    delta: TableState | None
-    iceberg: TableState | None
 
 
 class DualTable:
@@ -61,16 +53,16 @@ class DualTable:
             whole,
             version=delta.version if delta else None,
             sequences=_Lower(delta, iceberg),
-            handle=Sides(delta, iceberg),
+            sides=_present(delta, iceberg),
         )
 
     def commit(self, changeset: Changeset, base: TableState | None) -> CommitResult:
         """Publish to Delta, then to Iceberg, each against its own side of `base`."""
-        sides: Sides = base.handle if base else Sides(None, None)
-        first = self._commit_side(self._delta, changeset, sides.delta)
+        sides = base.sides if base else {}
+        first = self._commit_side(self._delta, changeset, sides.get("delta"))
         if isinstance(first, Conflict):
             return first
-        second = self._commit_side(self._iceberg, changeset, sides.iceberg)
+        second = self._commit_side(self._iceberg, changeset, sides.get("iceberg"))
         if isinstance(second, Conflict):
             # A change without token moves no row: one side having it and the other not is correct.
             return first if changeset.token is None else second
@@ -79,17 +71,16 @@ class DualTable:
 
     def files(self, state: TableState) -> Sequence[LiveFile]:
         """Live files both sides refer to."""
-        sides: Sides = state.handle
-        if sides.delta is None or sides.iceberg is None:
+        if len(state.sides) < len(self.formats):
             return []
-        iceberg = {file.path: file for file in self._iceberg.files(sides.iceberg)}
+        iceberg = {file.path: file for file in self._iceberg.files(state.sides["iceberg"])}
         return [
             replace(
                 file,
                 deletes=file.deletes or iceberg[file.path].deletes,
                 current=file.current and iceberg[file.path].current,
             )
-            for file in self._delta.files(sides.delta)
+            for file in self._delta.files(state.sides["delta"])
             if file.path in iceberg
         ]
 
@@ -106,14 +97,13 @@ class DualTable:
         return self._delta.history()
 
     def _side(self, state: TableState) -> TableState:
-        sides: Sides = state.handle
-        if sides.iceberg is None:
+        if "iceberg" not in state.sides:
             raise TableError(
                 "the table is only half created",
                 table=self.name,
                 hint="Run the pipeline that creates it again; it completes what is missing.",
             )
-        return sides.iceberg
+        return state.sides["iceberg"]
 
     def _commit_side(self, table: Table, changeset: Changeset, base: TableState | None) -> CommitResult:
         token = changeset.token
@@ -121,6 +111,11 @@ class DualTable:
             return AlreadyApplied(base.version)
         by_id = table.formats == ("iceberg",)
         return table.commit(rebase(changeset, base, table=self.name, check_ids=by_id), base)
+
+
+def _present(delta: TableState | None, iceberg: TableState | None) -> Mapping[str, TableState]:
+    found = {"delta": delta, "iceberg": iceberg}
+    return {name: side for name, side in found.items() if side is not None}
 
 
 class _Lower(Mapping[str, int]):
@@ -138,11 +133,3 @@ class _Lower(Mapping[str, int]):
 
     def __len__(self) -> int:
         return len(self._iceberg)
-
-
-def sides_of(state: TableState) -> Mapping[str, TableState]:
-    """The states by format behind a dual state; a single one has none."""
-    if not isinstance(state.handle, Sides):
-        return {}
-    found = {"delta": state.handle.delta, "iceberg": state.handle.iceberg}
-    return {name: side for name, side in found.items() if side is not None}

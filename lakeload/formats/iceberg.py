@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakeload.errors import StorageError, TableError
-from lakeload.formats.iceberg_commit import LOAD_ID_KEY, Moved, Planner, deletes_of, sequences
+from lakeload.formats.iceberg_commit import Moved, Planner, deletes_of
 from lakeload.formats.iceberg_document import Document, Register
 from lakeload.formats.iceberg_files import live_file
 from lakeload.formats.iceberg_layout import to_layout
 from lakeload.formats.iceberg_manifests import ManifestReader, is_data
-from lakeload.formats.iceberg_schema import to_arrow
+from lakeload.formats.iceberg_position import sequences
+from lakeload.formats.iceberg_schema import same_columns, to_arrow
+from lakeload.formats.iceberg_snapshot import LOAD_ID_KEY
 from lakeload.model.changes import AlreadyApplied, Committed, Conflict
 from lakeload.model.schema import without_ids
 from lakeload.model.table import TableState, Version
@@ -101,26 +103,45 @@ class IcebergTable:
         """
         if base is not None and changeset.create is not None:
             return Conflict("the table exists already")
-        if base is None and changeset.create is None:
-            return Conflict("the table does not exist")
         token = changeset.token
         if base is not None and token is not None and base.sequences.get(token.pipeline, 0) >= token.sequence:
             return AlreadyApplied(base.version)
-        before: Document | None = base.handle if base is not None else None
-        planner = Planner(self._name, self._store.root, self._manifests, self._open_store, self._now_ms())
         try:
-            plan = planner.plan(changeset, before)
+            return self._publish(changeset, base.handle if base is not None else None)
         except Moved as moved:
             return Conflict(str(moved))
+
+    def _publish(self, changeset: Changeset, base: Document | None) -> Committed:
+        if base is None and changeset.create is not None and not self._register.creates_whole:
+            base = self._create_empty(changeset)
+        plan = self._planner().plan(changeset, base)
         if plan is None:
-            return Committed(base.version if base is not None else None)
-        after = self._register.publish(before, plan.change)
+            return Committed(base.head if base is not None else None)
+        after = self._register.publish(base, plan.change)
         if after is None:
             self._discard(plan.written)
-            return Conflict("the table was changed by somebody else")
-        self._document, self._state = after, self._read_state(after)
+            raise Moved("the table was changed by somebody else")
+        self._state = self._read_state(after)
+        self._document = after
         snapshot = plan.change.snapshot
         return Committed(snapshot["snapshot-id"] if snapshot is not None else after.head)
+
+    def _create_empty(self, changeset: Changeset) -> Document:
+        """Create the table without a snapshot, and check that the catalog kept our field ids."""
+        found = self._register.publish(None, self._planner().create_empty(changeset).change)
+        if found is None:
+            raise Moved("the table was created by somebody else")
+        if not same_columns(to_arrow(found.model.schema(), self._name), changeset.schema):
+            raise TableError(
+                "the catalog created the table with other columns or field ids than it was told",
+                table=self._name,
+                hint="Drop the empty table and use another catalog.",
+            )
+        return found
+
+    def _planner(self) -> Planner:
+        now_ms = round(self._now().timestamp() * 1000)
+        return Planner(self._name, self._store.root, self._manifests, self._open_store, now_ms)
 
     def files(self, state: TableState) -> Sequence[LiveFile]:
         """Live data files of that version."""
@@ -163,8 +184,13 @@ class IcebergTable:
 
     def lazy(self, state: TableState) -> Any:
         """A `polars.LazyFrame` over that version, read natively by Polars."""
+        import warnings
+
         import polars as pl
 
+        # Polars recommends a plugin for planning; planning by pyiceberg is what is tested here. The
+        # advice is given when the frame is collected, so it cannot be silenced around this call alone.
+        warnings.filterwarnings("ignore", "Iceberg scan planning", pl.exceptions.PerformanceWarning)
         return pl.scan_iceberg(
             self._library_table(state),
             snapshot_id=state.version,
@@ -199,9 +225,6 @@ class IcebergTable:
             return self._store.child(plain[len(self._store.root) + 1 :])
         return Store(plain, self._store.options)
 
-    def _now_ms(self) -> int:
-        return round(self._now().timestamp() * 1000)
-
     def _discard(self, paths: Sequence[str]) -> None:
         for path in paths:
             root, _, name = path.rpartition("/")
@@ -228,13 +251,15 @@ class IcebergTable:
         version = document.get("format-version")
         if version != 2:  # noqa: PLR2004 - the one supported
             raise TableError(
-                f"the table has Iceberg format version {version}; version 2 is supported", table=self._name,
+                f"the table has Iceberg format version {version}; version 2 is supported",
+                table=self._name,
                 hint="Upgrade it to version 2 with another engine, or load into another table.",
             )
         if document.properties.get("write.wap.enabled", "").lower() == "true":
             raise TableError(
                 "the table asks for write-audit-publish (write.wap.enabled), which is not supported",
-                table=self._name, hint="Unset the property, or load into another table.",
+                table=self._name,
+                hint="Unset the property, or load into another table.",
             )
 
     def _library_table(self, state: TableState) -> Any:
@@ -243,7 +268,11 @@ class IcebergTable:
 
         document: Document = state.handle
         return Table(
-            (self._namespace, self._name), document.model, document.location, self._io, NoopCatalog("lakeload")
+            (self._namespace, self._name),
+            document.model,
+            document.location,
+            self._io,
+            NoopCatalog("lakeload"),
         )
 
 

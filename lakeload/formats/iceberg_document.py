@@ -68,14 +68,21 @@ class Change:
         if self.snapshot is not None:
             return found.snapshot(self.snapshot["snapshot-id"]) is not None
         known = found.properties
-        schema_there = self.schema is None or any(
-            self.schema == schema for schema in found.model.schemas
-        )
+        schema_there = self.schema is None or any(self.schema == schema for schema in found.model.schemas)
         return schema_there and all(known.get(key) == value for key, value in self.properties.items())
 
 
 class Register(Protocol):
     """What a catalog must do for one table: tell its metadata, and compare-and-swap it."""
+
+    @property
+    def creates_whole(self) -> bool:
+        """Whether a table can be created together with its first snapshot.
+
+        Servers number schemas and partition specs themselves, and manifests name the spec: behind such a
+        server a table is created empty, and its first snapshot follows.
+        """
+        ...
 
     def load(self, cached: Document | None) -> Document | None:
         """The newest metadata, `cached` itself when it still is; `None` when there is no such table."""
@@ -159,7 +166,7 @@ class Document:
 
     @cached_property
     def model(self) -> TableMetadata:
-        """pyiceberg's view of this version; of the snapshots it knows the current one only."""
+        """This version as pyiceberg models it; of the snapshots it knows the current one only."""
         from pyiceberg.table.metadata import TableMetadataUtil
 
         current = self.snapshot(self.head)
@@ -184,7 +191,7 @@ class Document:
 
         put("last-updated-ms", at_ms)
         if change.schema is not None:
-            put("schemas", [*self.get("schemas", []), _plain(change.schema)])
+            put("schemas", [*self.get("schemas", []), plain(change.schema)])
             put("current-schema-id", change.schema.schema_id)
             put("last-column-id", max(self.get("last-column-id"), change.schema.highest_field_id))
         if change.properties:
@@ -243,9 +250,9 @@ def created(location: str, change: Change) -> Document:
         "last-sequence-number": 0,
         "last-updated-ms": change.at_ms,
         "last-column-id": schema.highest_field_id,
-        "schemas": [_plain(schema)],
+        "schemas": [plain(schema)],
         "current-schema-id": schema.schema_id,
-        "partition-specs": [_plain(new.spec)],
+        "partition-specs": [plain(new.spec)],
         "default-spec-id": new.spec.spec_id,
         "last-partition-id": new.spec.last_assigned_field_id,
         "properties": dict(change.properties),
@@ -253,7 +260,7 @@ def created(location: str, change: Change) -> Document:
         "snapshots": [],
         "snapshot-log": [],
         "metadata-log": [],
-        "sort-orders": [_plain(new.order)],
+        "sort-orders": [plain(new.order)],
         "default-sort-order-id": new.order.order_id,
         "refs": {},
         "statistics": [],
@@ -268,7 +275,8 @@ def created(location: str, change: Change) -> Document:
     return empty._with_snapshot(location, parts, change.snapshot, change.at_ms)  # noqa: SLF001 - same module
 
 
-def _plain(model: Any) -> Any:
+def plain(model: Any) -> Any:
+    """One of pyiceberg's models as the specification's JSON object."""
     return msgspec.json.decode(model.model_dump_json(by_alias=True, exclude_none=True))
 
 

@@ -69,18 +69,26 @@ class FileWriter:
         if len(file.partition) != len(kinds):
             raise TableError(
                 f"a file has {len(file.partition)} partition values, the table {len(kinds)} partition fields",
-                table=self.table, place=file.path,
+                table=self.table,
+                place=file.path,
             )
-        partition = [to_internal(value, kind.field_type) for value, kind in zip(file.partition, kinds, strict=True)]
+        partition = [
+            to_internal(value, kind.field_type) for value, kind in zip(file.partition, kinds, strict=True)
+        ]
         metrics = _Metrics()
         for path, stats in file.stats.items():
             column = columns.get(path)
             if column is None:
                 raise TableError(
-                    "a file has a column the table lacks", table=self.table, column=".".join(path), place=file.path
+                    "a file has a column the table lacks",
+                    table=self.table,
+                    column=".".join(path),
+                    place=file.path,
                 )
             if column.required and stats.nulls and len(path) == 1:
-                raise TableError("a required column holds nulls", table=self.table, column=path[0], place=file.path)
+                raise TableError(
+                    "a required column holds nulls", table=self.table, column=path[0], place=file.path
+                )
             metrics.add(column, stats, modes[path])
         result = IcebergFile.from_args(
             content=DataFileContent.DATA,

@@ -36,7 +36,8 @@ def _partition_field(field: Any, schema: Schema, table: str) -> PartitionField:
     if source is None or name not in known:
         what = f"the transform {field.transform}" if source else "a column inside a struct or dropped since"
         raise TableError(
-            f"the table is partitioned by {what} (field {field.name!r}), which is not supported", table=table,
+            f"the table is partitioned by {what} (field {field.name!r}), which is not supported",
+            table=table,
             hint="Change the table's partitioning with another engine, or load into another table.",
         )
     plain = PartitionField(source, name, int(parameter[:-1]) if parameter else None)  # type: ignore[arg-type]  # checked above
@@ -78,11 +79,15 @@ def to_spec(layout: Layout, schema: Schema, table: str) -> PartitionSpec:
         transform = parse_transform(text)
         if not source.field_type.is_primitive or not transform.can_transform(source.field_type):
             raise TableError(
-                f"{field} does not work on a column of type {source.field_type}", table=table, column=field.source
+                f"{field} does not work on a column of type {source.field_type}",
+                table=table,
+                column=field.source,
             )
         if field.name in columns and field.transform != "identity":
             raise TableError(
-                f"the partition field {field.name!r} is named like a column", table=table, column=field.name,
+                f"the partition field {field.name!r} is named like a column",
+                table=table,
+                column=field.name,
                 hint="Rename the column.",
             )
         fields.append(IcebergField(source.field_id, number, transform, field.name))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import math
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyiceberg.io import OutputFile
@@ -95,17 +95,27 @@ class ManifestWriter:
     """Writes the manifests and the manifest list of one snapshot.
 
     Args:
-        document: The version the snapshot follows, or will create.
         schema: Schema to record in the manifests.
         specs: Partition specs by id.
+        codec: Avro compression, as the table property names it.
         snapshot: Id of the new snapshot.
+        sequence: Sequence number of the new snapshot.
+        parent: Id of the snapshot it follows.
         store: Where metadata goes.
         reader: Learns what was written, so that the next commit need not read it.
     """
 
     def __init__(
-        self, *, schema: Any, specs: dict[int, Any], codec: str, snapshot: int, sequence: int, parent: int | None,
-        store: Store, reader: ManifestReader,
+        self,
+        *,
+        schema: Any,
+        specs: Mapping[int, Any],
+        codec: Any,
+        snapshot: int,
+        sequence: int,
+        parent: int | None,
+        store: Store,
+        reader: ManifestReader,
     ) -> None:
         self._schema, self._specs, self._codec = schema, specs, codec
         self._snapshot, self._sequence, self._parent = snapshot, sequence, parent
@@ -118,8 +128,11 @@ class ManifestWriter:
 
         entries = [
             ManifestEntry.from_args(
-                status=ManifestEntryStatus.ADDED, snapshot_id=self._snapshot, sequence_number=None,
-                file_sequence_number=None, data_file=file,
+                status=ManifestEntryStatus.ADDED,
+                snapshot_id=self._snapshot,
+                sequence_number=None,
+                file_sequence_number=None,
+                data_file=file,
             )
             for file in files
         ]
@@ -160,12 +173,14 @@ class ManifestWriter:
             result.append(self.rewritten(spec_id, entries))
         return result
 
-    def list(self, manifests: list[ManifestFile]) -> str:
+    def write_list(self, manifests: list[ManifestFile]) -> str:
         """Write the manifest list; its location."""
         from pyiceberg.manifest import write_manifest_list
 
         output = _Memory(self._path("snap", ".avro"))
-        with write_manifest_list(2, output, self._snapshot, self._parent, self._sequence, self._codec) as writer:  # type: ignore[arg-type]  # a property's text
+        with write_manifest_list(
+            2, output, self._snapshot, self._parent, self._sequence, self._codec
+        ) as writer:
             writer.add_manifests(manifests)
         self._put(output)
         for manifest in manifests:
@@ -180,7 +195,9 @@ class ManifestWriter:
         from pyiceberg.manifest import ManifestEntry, ManifestEntryStatus, write_manifest
 
         output = _Memory(self._path("m", ".avro"))
-        with write_manifest(2, self._specs[spec_id], self._schema, output, self._snapshot, self._codec) as writer:  # type: ignore[arg-type]  # a property's text
+        with write_manifest(
+            2, self._specs[spec_id], self._schema, output, self._snapshot, self._codec
+        ) as writer:
             for entry in entries:
                 writer.add_entry(entry)
         self._put(output)

@@ -72,9 +72,7 @@ def _arrow_type(kind: IcebergType, table: str, path: tuple[str, ...]) -> pa.Data
         return pa.struct([_arrow_field(field, table, (*path, field.name)) for field in kind.fields])
     if isinstance(kind, ListType):
         element = _arrow_type(kind.element_type, table, (*path, "element"))
-        return pa.list_(
-            _stamped("element", element, required=kind.element_required, number=kind.element_id)
-        )
+        return pa.list_(_stamped("element", element, required=kind.element_required, number=kind.element_id))
     if isinstance(kind, MapType):
         key = _arrow_type(kind.key_type, table, (*path, "key"))
         value = _arrow_type(kind.value_type, table, (*path, "value"))
@@ -89,7 +87,9 @@ def _arrow_type(kind: IcebergType, table: str, path: tuple[str, ...]) -> pa.Data
     found = _ARROW.get(str(kind))
     if found is None:
         raise TableError(
-            f"the Iceberg type {kind} cannot be written", table=table, column=".".join(path),
+            f"the Iceberg type {kind} cannot be written",
+            table=table,
+            column=".".join(path),
             hint="Load into another table, or change the column's type with another engine.",
         )
     return found
@@ -141,7 +141,7 @@ def _iceberg_field(
 def _iceberg_type(
     kind: pa.DataType, table: str, path: tuple[str, ...], known: dict[int, NestedField]
 ) -> IcebergType:
-    from pyiceberg.types import DecimalType, FixedType, IcebergType, ListType, MapType, StructType
+    from pyiceberg.types import DecimalType, FixedType, ListType, MapType, StructType
 
     inner = children(kind)
     if pa.types.is_struct(kind):
@@ -162,10 +162,31 @@ def _iceberg_type(
     name = next((name for name, arrow in _ARROW.items() if arrow == kind), None)
     if name is None:
         raise SchemaError(
-            f"the type {kind} cannot be stored in Iceberg", table=table, column=".".join(path),
+            f"the type {kind} cannot be stored in Iceberg",
+            table=table,
+            column=".".join(path),
             hint="Give the column another type in the schema hints.",
         )
-    return IcebergType.handle_primitive_type(name, None)
+    return _primitive(name)
+
+
+def _primitive(name: str) -> IcebergType:
+    from pyiceberg import types
+
+    kinds = (
+        types.BooleanType(),
+        types.IntegerType(),
+        types.LongType(),
+        types.FloatType(),
+        types.DoubleType(),
+        types.DateType(),
+        types.TimeType(),
+        types.TimestampType(),
+        types.TimestamptzType(),
+        types.StringType(),
+        types.BinaryType(),
+    )
+    return next(kind for kind in kinds if str(kind) == name)
 
 
 def _number(field: pa.Field, table: str, path: tuple[str, ...]) -> int:
@@ -184,7 +205,9 @@ def _refuse_case_twins(schema: pa.Schema, table: str) -> None:
             if twin != field.name or len([f for f in fields if f.name == field.name]) > 1:
                 raise SchemaError(
                     f"column names differ by case only: {twin!r} and {field.name!r}",
-                    table=table, column=".".join((*prefix, field.name)), hint="Rename one of them.",
+                    table=table,
+                    column=".".join((*prefix, field.name)),
+                    hint="Rename one of them.",
                 )
             check(children(field.type), (*prefix, field.name))
 
@@ -211,7 +234,9 @@ def _check_evolution(old: Schema, new: Schema, table: str) -> None:
         if not _promotes(field.field_type, after[number].field_type):
             raise TableError(
                 f"Iceberg does not allow {field.field_type} to become {after[number].field_type}",
-                table=table, column=name, hint="Load into a new table, or cast the column.",
+                table=table,
+                column=name,
+                hint="Load into a new table, or cast the column.",
             )
     for number, field in after.items():
         added_below = parents.get(number) in before or parents.get(number) is None
@@ -246,3 +271,20 @@ def leaves(schema: Schema) -> dict[tuple[str, ...], Any]:
 
     descend(schema.fields, ())
     return found
+
+
+def same_columns(one: pa.Schema, other: pa.Schema) -> bool:
+    """Whether names, types, nullability and field ids agree, at every depth."""
+    return _facts(list(one)) == _facts(list(other))
+
+
+def _facts(fields: list[pa.Field]) -> list[object]:
+    return [
+        (
+            field.name,
+            field_id(field),
+            field.nullable,
+            _facts(children(field.type)) if children(field.type) else str(field.type),
+        )
+        for field in fields
+    ]

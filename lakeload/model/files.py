@@ -40,7 +40,8 @@ class DataFile:
     """One immutable Parquet file of a table.
 
     Args:
-        path: Path relative to the table's root, forward slashes, characters `[A-Za-z0-9_./=-]` only.
+        path: Path relative to the table's root, forward slashes. Partition folders are percent-encoded; the
+            path is taken literally, percent signs and all.
         size: Bytes of the file as written.
         rows: Number of rows.
         partition: One value per partition field, in Iceberg's result types: `year` = years since 1970,

@@ -72,6 +72,8 @@ class TableState:
         properties: Table properties.
         sequences: Last committed sequence number of every pipeline that wrote here.
         handle: The format library's own object, for the format's module alone.
+        sides: The states by format behind a table published in both; one is missing while the creation
+            of the table is unfinished. Empty for a table of one format.
     """
 
     version: int | None
@@ -81,6 +83,7 @@ class TableState:
     properties: Mapping[str, str]
     sequences: Mapping[str, int]
     handle: Any = None
+    sides: Mapping[str, TableState] = field(default_factory=dict)
 
     @property
     def owned(self) -> bool:

@@ -18,6 +18,11 @@ from lakeload.normalize.incoming import Path
 
 Convert = Callable[[pa.Array], pa.Array]
 
+_CALENDAR = (pa.date32(), pa.timestamp("us"), pa.timestamp("us", "UTC"))
+_DAYS = (-719_162, 2_932_896)
+"""0001-01-01 and 9999-12-31, in days since 1970."""
+_MICROSECONDS = (_DAYS[0] * 86_400_000_000, (_DAYS[1] + 1) * 86_400_000_000 - 1)
+
 
 class Misfit(Exception):  # noqa: N818 - a signal within this package, turned into a SchemaError with the row
     """Some value of `array` cannot be converted.
@@ -37,6 +42,9 @@ class Misfit(Exception):  # noqa: N818 - a signal within this package, turned in
 def leaf_conversion(source: pa.DataType, target: pa.DataType, path: Path, *, top: bool) -> Convert | None:
     """The exact conversion between two leaf types; `None` when the bytes are already right.
 
+    Dates and timestamps are always looked at: outside the years 1 to 9999 most readers, Python's
+    `datetime` among them, show another moment or none.
+
     Args:
         source: Type of the data.
         target: Storage type.
@@ -49,7 +57,7 @@ def leaf_conversion(source: pa.DataType, target: pa.DataType, path: Path, *, top
     if pa.types.is_null(source):
         return lambda array: pa.nulls(len(array), target)
     if same_bytes(source, target, top=top):
-        return None
+        return _guarded(_within_calendar, path, target) if target in _CALENDAR else None
     found = _uuid_text if is_uuid(source) and target == pa.string() else _find(source, target)
     if found is None:
         raise SchemaError(
@@ -57,6 +65,8 @@ def leaf_conversion(source: pa.DataType, target: pa.DataType, path: Path, *, top
             column=".".join(path),
             hint="Cast it in the source, or hint another type.",
         )
+    if target in _CALENDAR:
+        found = _then_within_calendar(found)
     return _guarded(found, path, target)
 
 
@@ -144,6 +154,19 @@ def _find(source: pa.DataType, target: pa.DataType) -> Convert | None:
         # Only plain strings can be parsed.
         found = _through(pa.string(), target) if pair[0] == "text" else _cast(target)
     return found
+
+
+def _within_calendar(array: pa.Array) -> pa.Array:
+    found = pc.min_max(array)
+    low, high = found["min"].value, found["max"].value
+    first, last = _DAYS if pa.types.is_date(array.type) else _MICROSECONDS
+    if low is not None and (low < first or high > last):
+        raise pa.ArrowInvalid("outside the years 1 to 9999")
+    return array
+
+
+def _then_within_calendar(convert: Convert) -> Convert:
+    return lambda array: _within_calendar(convert(array))
 
 
 def _cast(target: pa.DataType) -> Convert:

@@ -9,8 +9,10 @@
 | any other wider type of the lattice | widen | no: each value must fit as it is | files are rewritten |
 | a type with no common one | refused | | |
 
-A table in both formats follows the Iceberg column. Columns this very load adds widen freely. (Iceberg
-specification, section "Schema Evolution"; a map's key is never widened there.)
+A table in both formats follows the Iceberg column. Columns this very load adds widen freely. A table
+somebody else made keeps its types as long as the values fit them, because text and Python numbers come as
+int64 and float64 whatever the table has; it is widened when one does not fit. (Iceberg specification,
+section "Schema Evolution"; a map's key is never widened there.)
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from lakeload.errors import SchemaError
 from lakeload.model.changes import SchemaChange
 from lakeload.model.evolution import find
 from lakeload.model.schema import children, with_children
-from lakeload.model.types import widen
+from lakeload.model.types import storage_type, widen
 from lakeload.normalize.incoming import Path
 
 
@@ -36,10 +38,12 @@ class Evolution:
     Args:
         base: The table's schema when the load began; `None` for a new table.
         formats: Formats the table is published in.
+        owned: Whether lakeload made the table.
     """
 
-    def __init__(self, base: pa.Schema | None, formats: Sequence[str]) -> None:
+    def __init__(self, base: pa.Schema | None, formats: Sequence[str], *, owned: bool = True) -> None:
         self._base = base
+        self._owned = owned
         self._iceberg = "iceberg" in formats
         self._log: list[SchemaChange] = []
 
@@ -89,17 +93,37 @@ class Evolution:
         if inner and others and _kind(known) == _kind(incoming):
             yield from self.needed(inner, others, path)
             return
-        if known.equals(incoming):
-            return
-        wide = None if inner or others else widen(known, incoming)
+        wide = None if inner or others else widen(_stored(known), incoming)
         if wide is None:
             raise self._conflict(known, incoming, path)
-        if not wide.equals(known) and self._may_widen(wide, path):
+        patient = not self._owned and self._before(path) is not None
+        if not wide.equals(_stored(known)) and not patient and self._may_widen(wide, path):
             yield SchemaChange("widen", path, known, wide)
+
+    def rescue(self, schema: pa.Schema, path: Path, source: pa.DataType) -> SchemaChange | None:
+        """The widening that lets in a value which did not fit, if it was put off and is possible.
+
+        Args:
+            schema: The table's schema now.
+            path: The leaf column.
+            source: Type of the leaf's data.
+        """
+        field = find(schema, path)
+        if self._owned or field is None or self._before(path) is None:
+            return None
+        known, incoming = _stored(field.type), storage_type(source, ("iceberg",))
+        wide = None if incoming is None else widen(known, incoming)
+        if wide is None or wide.equals(known) or not self._may_widen(wide, path):
+            return None
+        return SchemaChange("widen", path, field.type, wide)
+
+    def _before(self, path: Path) -> pa.Field | None:
+        """The field as it was when the load began."""
+        return None if self._base is None else find(self._base, path)
 
     def _may_widen(self, wide: pa.DataType, path: Path) -> bool:
         """Whether the table can take the wider type; if not, values have to fit the type it has."""
-        before = None if self._base is None else find(self._base, path)
+        before = self._before(path)
         if before is None or not self._iceberg:
             return True
         if "key" in path and _is_map_key(self._base, path):
@@ -110,7 +134,7 @@ class Evolution:
         return (before.type, wide) in promotions
 
     def _conflict(self, known: pa.DataType, incoming: pa.DataType, path: Path) -> SchemaError:
-        if self._base is not None and find(self._base, path) is not None:
+        if self._before(path) is not None:
             return SchemaError(
                 f"the column is {describe(known)} in the table and {describe(incoming)} in the data",
                 column=".".join(path),
@@ -126,6 +150,12 @@ class Evolution:
 def describe(kind: pa.DataType) -> str:
     """The type in a message: nested ones by their kind alone."""
     return _kind(kind) if children(kind) else str(kind)
+
+
+def _stored(kind: pa.DataType) -> pa.DataType:
+    """The storage type of a table's column: tables made elsewhere may have int16, say."""
+    stored = None if children(kind) else storage_type(kind, ("iceberg",))
+    return kind if stored is None else stored
 
 
 def _kind(kind: pa.DataType) -> str:

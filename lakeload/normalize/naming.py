@@ -9,7 +9,7 @@ name alone, gives the same result everywhere, and leaves its own results as they
 | 2 | words of camelCase and PascalCase are split, acronyms kept whole | `HTTPServerId` → `http_server_id` |
 | 3 | lower case; letters, digits and combining marks of any script stay | `Größe` → `größe` |
 | 4 | every other run of characters becomes one `_` | `a.b "c"` → `a_b_c` |
-| 5 | `_` at the ends goes, but one leading `_` stays if the name began with it | `_id` → `_id`, `$id` → `id` |
+| 5 | `_` at the ends goes; one leading `_` stays if the name began so | `_id` → `_id`, `$id` → `id` |
 | 6 | when nothing is left, the code points of the name are spelled out | `%` → `u0025`, `🎉` → `u1f389` |
 | 7 | a leading digit gets a `_` before it | `2nd` → `_2nd` |
 | 8 | longer than 127 bytes in UTF-8: cut, and ended with `_` and 8 hex digits of the SHA-256 of the whole | |

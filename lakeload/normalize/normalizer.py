@@ -25,6 +25,7 @@ from lakeload.normalize.incoming import Path, incoming_type
 from lakeload.normalize.naming import column_name, match_names
 from lakeload.normalize.plan import Filler, NormalizePlan, first_row, holds_null
 
+_PLANS_KEPT = 32
 _LOAD_TYPES = {LOAD_ID: pa.string(), LOADED_AT: pa.timestamp("us", "UTC")}
 
 
@@ -68,7 +69,9 @@ class Normalizer:
         loaded_at: dt.datetime,
     ) -> None:
         self._spec, self._formats, self._state = spec, tuple(formats), state
-        self._evolution = Evolution(state.schema if state else None, self._formats)
+        self._evolution = Evolution(
+            state.schema if state else None, self._formats, owned=state is None or state.owned
+        )
         self._plans: list[NormalizePlan] = []
         self._raws: dict[str, str] = {}
         self._rows = 0
@@ -155,11 +158,7 @@ class Normalizer:
             SchemaError: Names collide, types conflict, or a value does not fit.
         """
         with self._located():
-            plan = self._plan(batch.schema)
-            try:
-                arrays = plan.convert(batch)
-            except Misfit as error:
-                raise plan.misfit(batch, self._rows) from error
+            plan, arrays = self._convert(batch)
             if not arrays and batch.num_rows:
                 raise SchemaError(
                     "no column of the data has a type yet: all values are null",
@@ -171,6 +170,17 @@ class Normalizer:
             self._rows += batch.num_rows
             return result
 
+    def _convert(self, batch: pa.RecordBatch) -> tuple[NormalizePlan, list[pa.Array]]:
+        while True:
+            plan = self._plan(batch.schema)
+            try:
+                return plan, plan.convert(batch)
+            except Misfit as error:
+                change = self._evolution.rescue(self._schema, error.path, error.array.type)
+                if change is None:
+                    raise plan.misfit(batch, self._rows) from error
+                self._change([change])
+
     def _plan(self, source: pa.Schema) -> NormalizePlan:
         for plan in self._plans:
             if plan.source.equals(source):
@@ -180,7 +190,7 @@ class Normalizer:
         self._evolve(source, names)
         fillers = {name: fill for name, fill in self._fillers.items() if name in self._schema.names}
         plan = NormalizePlan.compile(source, names, self._schema, fillers)
-        self._plans.append(plan)
+        self._plans = [plan, *self._plans[: _PLANS_KEPT - 1]]
         return plan
 
     def _schema_names(self) -> list[str]:

@@ -184,7 +184,7 @@ def _explain(found: Misfit, row: int) -> SchemaError:
     try:
         text = str(value.as_py())
     except (ValueError, OverflowError):  # Python's own dates are narrower than Arrow's
-        text = str(value.cast(pa.int64()).as_py())
+        text = str(value.value)
     text = text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}…"
     return SchemaError(
         f"the {found.array.type} value {text} cannot be stored exactly as {found.target}",
@@ -195,9 +195,10 @@ def _explain(found: Misfit, row: int) -> SchemaError:
 
 
 def _remedy(found: Misfit) -> str:
-    if pa.types.is_timestamp(found.target) or pa.types.is_time(found.target):
-        return "Round it to microseconds within the years 1 to 9999 in the source, or hint it as string."
-    if pa.types.is_floating(found.target):
+    kind = found.target
+    if pa.types.is_timestamp(kind) or pa.types.is_time(kind) or pa.types.is_date(kind):
+        return "Bring it to whole microseconds within the years 1 to 9999, or hint the column as string."
+    if pa.types.is_floating(kind):
         return "Hint the column as a decimal or as string."
     return "Correct it in the source, or hint the column with a type that holds it."
 

@@ -31,16 +31,20 @@ def carrier(seen: Observed, name: str, wanted: pa.DataType | None) -> pa.DataTyp
     try:
         own = seen.type(name)
     except Conflict:
-        if wanted is not None and pa.types.is_decimal(wanted) and seen.kinds <= {"integer", "number", "string"}:
+        if (
+            wanted is not None
+            and pa.types.is_decimal(wanted)
+            and seen.kinds <= {"integer", "number", "string"}
+        ):
             return wanted
         raise
     if wanted is None:
         return own
     if pa.types.is_null(own) and _is_leaf(wanted):
         return wanted if _parsable(wanted) else pa.string()
-    if pa.types.is_decimal(wanted) and not pa.types.is_nested(own) and not pa.types.is_boolean(own):
+    if pa.types.is_decimal(wanted) and seen.kinds <= {"integer", "number", "decimal"}:
         return wanted
-    if pa.types.is_floating(wanted) and pa.types.is_integer(own):
+    if pa.types.is_floating(wanted) and pa.types.is_integer(own) and seen.exact_in_double:
         return pa.float64()
     return own
 

@@ -98,7 +98,8 @@ def arrow_batches(data: Any, *, batch_rows: int = 1 << 17) -> Iterator[pa.Record
     elif _lazy(data):
         yield from _from_lazy(data, batch_rows)
     elif type(data).__module__.split(".")[0] == "pandas":
-        yield from arrow_batches(pa.Table.from_pandas(data, preserve_index=False))
+        table = pa.Table.from_pandas(data, preserve_index=False)
+        yield from arrow_batches(table.replace_schema_metadata(None))
     else:
         reader = pa.RecordBatchReader.from_stream(data)
         empty = True

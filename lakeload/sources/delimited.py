@@ -17,7 +17,7 @@ import csv
 import io
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 
 import pyarrow as pa
@@ -87,7 +87,7 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _blocks(file: File, size: int) -> Iterator[bytes]:
+def _blocks(file: File, size: int) -> Generator[bytes, None, None]:
     """The content in pieces that end with a row: at a newline with an even number of quotes before it."""
     with reading(file.path):
         stream = open_text(file)
@@ -283,15 +283,11 @@ def _fit(column: pa.ChunkedArray, known: pa.DataType) -> pa.DataType | None:
     own = text_type(column)
     if pa.types.is_string(known) or pa.types.is_null(own) or own == known:
         return known
-    if pa.types.is_null(known):
+    if pa.types.is_null(known) or (pa.types.is_integer(known) and _is_number(own)):
         return own
-    if pa.types.is_integer(known) and (_is_number(own)):
-        return own
-    if pa.types.is_float64(known) and pa.types.is_integer(own):
-        texts = pc.unique(column.drop_null())
-        return known if _exact_doubles(texts) else own
-    if pa.types.is_decimal(known) and pa.types.is_integer(own):
-        return known
+    if pa.types.is_integer(own) and (pa.types.is_float64(known) or pa.types.is_decimal(known)):
+        exact = pa.types.is_decimal(known) or _exact_doubles(pc.unique(column.drop_null()))
+        return known if exact else own
     if {known, own} == {pa.date32(), pa.timestamp("us")}:
         return pa.timestamp("us")
     return None
@@ -323,11 +319,13 @@ def _trustworthy(table: pa.Table) -> bool:
 
 def _misfit(column: pa.ChunkedArray, known: pa.DataType | None, name: str) -> SchemaError:
     kind = known or pa.null()
-    for row, value in enumerate(column, 1):
-        if value.is_valid and _fit(pa.chunked_array([[value.as_py()]]), kind) is None:
-            break
+    row, value = next(
+        (row, value.as_py())
+        for row, value in enumerate(column, 1)
+        if value.is_valid and _fit(pa.chunked_array([[value.as_py()]]), kind) is None
+    )
     return SchemaError(
-        f"{excerpt(value.as_py())} is no {kind}, as the column was until here",
+        f"{excerpt(value)} is no {kind}, as the column was until here",
         column=name,
         row=row,
         hint="Declare the column as string in the schema, or fix the value.",

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lakeload.errors import LakeloadError, SourceError
 from lakeload.sources.coerce import Hint
-from lakeload.sources.files import File, blocks, compression, head, read_split, splits
+from lakeload.sources.files import File, blocks, compression, head, line_ranges, read_range
 from lakeload.sources.infer import excerpt
 from lakeload.sources.jsonl import JsonDecoder
 from lakeload.sources.parallel import ordered_map, prefetch
@@ -38,8 +38,8 @@ def line_blocks(files: Iterable[File], batch_bytes: int) -> Iterator[Block]:
     """Blocks of whole lines of JSON files, in order."""
     for file in files:
         if file.local and file.size and compression(file, head(file)) is None:
-            for start, end in splits(file.size, batch_bytes):
-                yield Block(file.path, partial(read_split, file.path, start, end))
+            for start, end in line_ranges(file, batch_bytes):
+                yield Block(file.path, partial(read_range, file.path, start, end))
         else:
             with closing(prefetch(blocks(file, batch_bytes))) as pieces:
                 for piece in pieces:
@@ -56,7 +56,7 @@ def document_blocks(
         size += len(memoryview(record))
         if size >= batch_bytes or index == len(records):
             part = records[start:index]
-            yield Block(place, partial(b"\n".join, part), part)
+            yield Block(place, bytes, part)
             start, size = index, 0
 
 
@@ -80,10 +80,9 @@ def _records(document: bytes, record_path: str | None, place: str | None) -> lis
         raise SourceError(f"malformed JSON document: {what}", place=place, hint=hint) from None
     if bytes(value).lstrip()[:1] == b"{":
         return [value]
+    found = excerpt(bytes(value)[:80].decode("utf-8", "replace"))
     raise SourceError(
-        f"expected JSON records, found {excerpt(bytes(value[:80]).decode('utf-8', 'replace'))}"
-        if isinstance(value, bytes)
-        else f"expected JSON records, found {excerpt(bytes(value)[:80].decode('utf-8', 'replace'))}",
+        f"expected JSON records, found {found}",
         place=place,
         hint="A document must be an array of objects, or an object with record_path.",
     )
@@ -122,7 +121,7 @@ def _cut(data: bytes, size: int) -> Iterator[Block]:
     start = 0
     while start < len(data):
         end = data.find(b"\n", start + size - 1) + 1 or len(data)
-        yield Block(None, partial(data.__getitem__, slice(start, end)))
+        yield Block(None, partial(bytes, memoryview(data)[start:end]))
         start = end
 
 
@@ -130,7 +129,7 @@ def decode_blocks(parts: Iterable[Block], *, hint: Hint, workers: int) -> Iterat
     """Decode blocks in threads; batches come in the order of the blocks, errors name file and row."""
     decoder = JsonDecoder(hint)
 
-    def decode(block: Block) -> tuple[str | None, pa.Table | LakeloadError]:
+    def decode(block: Block) -> tuple[str | None, list[pa.RecordBatch] | LakeloadError]:
         try:
             return block.place, decoder.decode(block.load(), block.records)
         except LakeloadError as error:
@@ -144,8 +143,8 @@ def decode_blocks(parts: Iterable[Block], *, hint: Hint, workers: int) -> Iterat
                 place, before = origin, 0
             if isinstance(result, LakeloadError):
                 raise located(result, place, before)
-            before += result.num_rows
-            yield from result.to_batches()
+            before += sum(batch.num_rows for batch in result)
+            yield from result
 
 
 def located(error: LakeloadError, place: str | None, before: int) -> LakeloadError:

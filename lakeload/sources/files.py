@@ -9,11 +9,12 @@ from __future__ import annotations
 import bz2
 import gzip
 import os
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
@@ -43,6 +44,7 @@ COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd",
 """Endings that say a text file is compressed."""
 
 _MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"))
+_DAMAGED = re.compile(r"compressed|decompress|zlib|zstd|bz2|invalid data stream", re.IGNORECASE)
 _READAHEAD = 8 << 20
 
 
@@ -77,10 +79,10 @@ class File:
     def endings(self) -> tuple[str, str]:
         """Format and compression endings of the name, lower case, empty when absent."""
         name = self.path.rstrip("/").rsplit("/", 1)[-1].split("?")[0].lower()
-        stem, last = os.path.splitext(name)
-        if last in COMPRESSIONS:
-            return os.path.splitext(stem)[1], last
-        return last, ""
+        endings = ["", "", *PurePosixPath(name).suffixes]
+        if endings[-1] in COMPRESSIONS:
+            return endings[-2], endings[-1]
+        return endings[-1], ""
 
 
 def find(location: str | os.PathLike[str], storage: StorageOptions) -> list[File]:
@@ -91,6 +93,8 @@ def find(location: str | os.PathLike[str], storage: StorageOptions) -> list[File
         StorageError: The place refused to be listed.
     """
     text = os.fspath(location)
+    if not text:
+        raise SourceError("the path is empty", hint="Give a path, a glob or a URL.")
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     if "://" in text:
@@ -116,7 +120,7 @@ def _local_directory(path: Path) -> list[File]:
 def _local_glob(path: Path) -> list[File]:
     import glob
 
-    found = sorted(glob.glob(str(path), recursive=True))
+    found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
     files = [File(p, Path(p).stat().st_size) for p in found if Path(p).is_file()]
     if not files:
         raise SourceError("no file matches", place=str(path), hint="Check the pattern.")
@@ -143,7 +147,6 @@ def _is_glob(text: str) -> bool:
 
 
 def _find_remote(url: str, storage: StorageOptions) -> list[File]:
-    import fsspec
     from fsspec.core import url_to_fs
 
     place = public(url)
@@ -153,8 +156,7 @@ def _find_remote(url: str, storage: StorageOptions) -> list[File]:
         try:
             filesystem, inner = url_to_fs(url, **options)
         except (ValueError, ImportError) as error:
-            known = ", ".join(sorted(fsspec.available_protocols())[:8])
-            hint = f"Install the fsspec package for it; known are {known}, …."
+            hint = "Local paths, s3://, http(s):// and every protocol with an fsspec package are known."
             raise SourceError(f"cannot open {protocol}:// ({_line(error)})", place=place, hint=hint) from None
         prefix = url.split("://", 1)[0] + "://"
         return _list_remote(filesystem, inner, place, prefix)
@@ -195,7 +197,9 @@ def reading(place: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise SourceError("no such file", place=place, hint="Check the path.") from None
+        web = place.startswith("http")
+        what = "cannot be found, or the server does not answer" if web else "no such file"
+        raise SourceError(what, place=place, hint="Check the path.") from None
     except PermissionError:
         hint = "Check permissions or credentials."
         raise SourceError("may not be read", place=place, hint=hint) from None
@@ -203,14 +207,20 @@ def reading(place: str) -> Iterator[None]:
         hint = "The file is incomplete or damaged: fetch or write it again."
         raise SourceError(f"cannot decompress: {_line(error)}", place=place, hint=hint) from None
     except OSError as error:
+        what = _line(error)
+        if _DAMAGED.search(what):
+            hint = "The file is incomplete or damaged: fetch or write it again."
+            raise SourceError(f"cannot decompress: {what}", place=place, hint=hint) from None
         raise StorageError(
-            f"cannot read: {_line(error)}", place=place, hint="Check address and credentials."
+            f"cannot read: {what}", place=place, hint="Check address and credentials."
         ) from None
     except Exception as error:
         if type(error).__module__.split(".")[0] not in ("aiohttp", "botocore", "fsspec", "s3fs"):
             raise
         raise StorageError(
-            f"cannot read: {type(error).__name__}", place=place, hint="Check address, network and credentials."
+            f"cannot read: {type(error).__name__}",
+            place=place,
+            hint="Check address, network and credentials.",
         ) from None
 
 
@@ -261,7 +271,7 @@ def open_text(file: File) -> BinaryIO:
     return raw
 
 
-def blocks(file: File, size: int) -> Iterator[bytes]:
+def blocks(file: File, size: int) -> Generator[bytes, None, None]:
     """The decompressed content in pieces of about `size` bytes, each ending after a newline or at the end."""
     with reading(file.path):
         stream = open_text(file)
@@ -280,40 +290,40 @@ def blocks(file: File, size: int) -> Iterator[bytes]:
             stream.close()
 
 
-def splits(size: int, length: int) -> list[tuple[int, int]]:
-    """Byte ranges of about `length` bytes that cover a file of `size` bytes."""
-    return [(start, min(start + length, size)) for start in range(0, size, length)]
+def line_ranges(file: File, length: int) -> Iterator[tuple[int, int]]:
+    """Byte ranges of about `length` bytes of a local file, each ending after a newline or at the end."""
+    with reading(file.path), Path(file.path).open("rb", buffering=0) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        start = 0
+        while start < size:
+            end = _line_end(stream, min(start + length, size) - 1)
+            yield start, end
+            start = end
 
 
-def read_split(path: str, start: int, end: int) -> bytes:
-    """The lines of a local file that begin in `[start, end)`, whole."""
+def _line_end(stream: Any, position: int) -> int:
+    """Offset after the first newline at or after the position, or the end of the file."""
+    stream.seek(position)
+    while piece := stream.read(1 << 14):
+        cut = piece.find(b"\n") + 1
+        if cut:
+            return position + cut
+        position += len(piece)
+    return position
+
+
+def read_range(path: str, start: int, end: int) -> bytes:
+    """The bytes `[start, end)` of a local file.
+
+    Raises:
+        SourceError: The file has become shorter since it was listed.
+    """
     with reading(path), Path(path).open("rb", buffering=0) as stream:
-        if start:
-            stream.seek(start - 1)
-            data = _read_exactly(stream, end - start + 1)
-            cut = data.find(b"\n") + 1
-            if not cut or cut == len(data):
-                # No line begins here, or only at `end`, which belongs to the next split.
-                return b""
-            data = data[cut:]
-        else:
-            data = _read_exactly(stream, end)
-        if data.endswith(b"\n"):
-            return data
-        pieces = [data]
-        while more := stream.read(1 << 16):
-            cut = more.find(b"\n") + 1
-            pieces.append(more[:cut] if cut else more)
-            if cut:
-                break
-        return b"".join(pieces)
-
-
-def _read_exactly(stream: Any, size: int) -> bytes:
-    data = stream.read(size)
-    while len(data) < size:
-        more = stream.read(size - len(data))
-        if not more:
-            break
-        data += more
-    return bytes(data)
+        stream.seek(start)
+        data = stream.read(end - start)
+        while len(data) < end - start:
+            more = stream.read(end - start - len(data))
+            if not more:
+                raise SourceError("the file shrank while it was read", place=path, hint="Run again.")
+            data += more
+        return data

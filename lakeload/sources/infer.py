@@ -16,6 +16,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 
@@ -102,7 +103,11 @@ class Observed:
             Conflict: A value is of no known kind, or nested too deeply.
         """
         if depth > MAX_DEPTH:
-            raise Conflict(path, f"nested deeper than {MAX_DEPTH} levels", "Store such a column as text.")
+            raise Conflict(
+                path.split("[", 1)[0][:60],
+                f"nested deeper than {MAX_DEPTH} levels",
+                "Store such a column as text.",
+            )
         for kind in set(map(type, values)):
             if kind is not type(None):
                 self._observe_kind(kind, values, path, depth)
@@ -115,7 +120,8 @@ class Observed:
         elif name == "list":
             self.kinds.add(name)
             self.item = self.item or Observed()
-            nested = chain.from_iterable(v for v in values if type(v) is kind)  # type: ignore[misc]  # kind is iterable
+            lists: Any = (v for v in values if type(v) is kind)
+            nested = chain.from_iterable(lists)
             self.item.observe(list(nested), f"{path}[]", depth + 1)
         elif name == "datetime":
             zones = {v.tzinfo is None for v in values if type(v) is kind}  # type: ignore[attr-defined]  # kind is datetime
@@ -196,6 +202,11 @@ class Observed:
         hint = "Declare the type of the column in the schema, or make the values alike."
         raise Conflict(path, f"{names} values have no common type", hint)
 
+    @property
+    def exact_in_double(self) -> bool:
+        """Whether every integer seen has a double of its own."""
+        return max(-self.low, self.high) <= EXACT_IN_DOUBLE
+
     def _number(self, kinds: frozenset[str], path: str) -> pa.DataType:
         widest = max(-self.low, self.high)
         if kinds == {"integer"}:
@@ -205,7 +216,7 @@ class Observed:
         if "number" not in kinds:
             whole = max(self.digits, len(str(widest)) if widest else 0)
             return _decimal(whole + self.scale, self.scale, path)
-        if kinds == {"integer", "number"} and widest <= EXACT_IN_DOUBLE:
+        if kinds == {"integer", "number"} and self.exact_in_double:
             return pa.float64()
         what = "integers beyond 2**53 and floats" if "integer" in kinds else "decimals and floats"
         raise Conflict(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 def ordered_map(
     work: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int | None = None
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Results of `work` over `items`, computed in threads, in the order of the items.
 
     Args:
@@ -54,7 +54,7 @@ class _End:
         self.error = error
 
 
-def prefetch(items: Iterable[Item], *, depth: int = 2) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], *, depth: int = 2) -> Generator[Item, None, None]:
     """The items, drawn in a thread of their own, at most `depth` ahead.
 
     What the items raise is raised here unchanged, after the items before it.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import TypeGuard
 
 import pyarrow as pa
 
@@ -100,7 +100,7 @@ def describe(data: object) -> str:
     return str(name) if isinstance(name, str) else type(data).__name__
 
 
-def _is_location(data: Any) -> bool:
+def _is_location(data: object) -> TypeGuard[str | os.PathLike[str]]:
     return isinstance(data, str | os.PathLike)
 
 
@@ -140,7 +140,7 @@ def _format(file: File, options: ReadOptions) -> Format | None:
         start = stream.read(1 << 16)
     if not start.strip():
         return None
-    if options.record_path or options.format == "json" and is_document(start):
+    if options.record_path or (options.format == "json" and is_document(start)):
         return "json"
     for magic, kind in ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"\xff\xff\xff\xff", "arrow")):
         if start.startswith(magic):
@@ -149,5 +149,7 @@ def _format(file: File, options: ReadOptions) -> Format | None:
     if known == "json" or text[:1] in (b"{", b"["):
         return "json" if is_document(start) else "jsonl"
     raise SourceError(
-        "cannot tell the format of the file", place=file.path, hint=f"Name it {', '.join(FORMATS)}, or give format=."
+        "cannot tell the format of the file",
+        place=file.path,
+        hint=f"Name it {', '.join(FORMATS)}, or give format=.",
     )

@@ -11,8 +11,10 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
+import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
 from typing import Any, Union
@@ -25,11 +27,13 @@ from lakeload.errors import LakeloadError, SchemaError, SourceError
 from lakeload.sources.coerce import Hint, carrier, coerce, is_text
 from lakeload.sources.columnar import arrow_batches, speaks_arrow
 from lakeload.sources.documents import decode_bytes
-from lakeload.sources.infer import Conflict, Observed, excerpt, locate
+from lakeload.sources.infer import MAX_DEPTH, Conflict, Observed, excerpt, locate
 from lakeload.sources.parallel import close
 
 _NATIVE = (bytes, bytearray, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, UUID)
-_ATOMS = frozenset((type(None), bool, int, float, str, bytes, Decimal, dt.date, dt.datetime, dt.time, dt.timedelta))
+_ATOMS = frozenset(
+    (type(None), bool, int, float, str, bytes, Decimal, dt.date, dt.datetime, dt.time, dt.timedelta)
+)
 _MAX_ROWS = 1 << 16
 _FIRST_ROWS = 256
 
@@ -79,7 +83,7 @@ def read_rows(items: Iterable[object], *, hint: Hint, batch_bytes: int) -> Itera
         close(source)
 
 
-def _other(item: object, hint: Hint, batch_bytes: int, count: int) -> Iterator[pa.RecordBatch]:
+def _other(item: object, hint: Hint, batch_bytes: int, count: int) -> Generator[pa.RecordBatch, None, None]:
     if isinstance(item, bytes | bytearray | memoryview):
         yield from decode_bytes(bytes(item), hint=hint, batch_bytes=batch_bytes)
     elif speaks_arrow(item):
@@ -147,7 +151,14 @@ class RowDecoder:
         try:
             msgspec.convert(rows, self._guard, strict=True, builtin_types=_NATIVE)
             return pa.array(rows, type=self._type)
-        except (msgspec.ValidationError, pa.ArrowException, OverflowError, ValueError, TypeError, RecursionError):
+        except (
+            msgspec.ValidationError,
+            pa.ArrowException,
+            OverflowError,
+            ValueError,
+            TypeError,
+            RecursionError,
+        ):
             return None
 
     def _exact(self, given: Sequence[object]) -> pa.Array:
@@ -201,10 +212,24 @@ def _build(rows: Sequence[Mapping[str, object]], kind: pa.DataType) -> pa.Array:
     try:
         return pa.array(rows, type=kind)
     except (pa.ArrowException, OverflowError, ValueError, TypeError):
+        lifted = [_lift(row, kind) for row in rows]
+        if lifted != rows:
+            return _build(lifted, kind)
         for number, row in enumerate(rows, 1):
             for field in kind:
                 _check(row.get(field.name), field, number)
         raise
+
+
+def _lift(value: Any, kind: pa.DataType) -> Any:
+    """The value with dates made midnights where the column holds timestamps."""
+    if isinstance(value, Mapping):
+        return {field.name: _lift(value.get(field.name), field.type) for field in kind}
+    if isinstance(value, list):
+        return [_lift(item, kind.value_type) for item in value]
+    if type(value) is dt.date and pa.types.is_timestamp(kind):
+        return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - the column has no zone
+    return value
 
 
 def _check(value: object, field: pa.Field, row: int) -> None:
@@ -265,7 +290,7 @@ def _expected(seen: Observed) -> Any:
         names = list(seen.fields)
         fields = [(f"f{i}", Union[_expected(seen.fields[n]), None], None) for i, n in enumerate(names)]  # noqa: UP007 - run-time types
         rename = {f"f{i}": name for i, name in enumerate(names)}
-        return msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True)
+        return msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, gc=False)
     if "list" in kinds:
         return list[Union[_expected(seen.item or Observed()), None]]  # type: ignore[misc]  # noqa: UP007 - run-time types
     if kinds == {"integer", "number"}:
@@ -278,10 +303,10 @@ def _expected(seen: Observed) -> Any:
         return None
     if len(options) > 1 and "date" in kinds:
         raise TypeError
-    return Union[tuple(options)]
+    return functools.reduce(operator.or_, options)
 
 
-def _plain(value: object, path: str, depth: int) -> object:
+def _plain(value: object, path: str, depth: int) -> object:  # noqa: PLR0911 - one line per kind
     """Values Arrow and the type lattice know: dicts, lists and atoms.
 
     Raises:
@@ -290,10 +315,16 @@ def _plain(value: object, path: str, depth: int) -> object:
     kind = type(value)
     if kind in _ATOMS:
         return value
-    if depth > 64:  # noqa: PLR2004 - as MAX_DEPTH, before the interpreter's own limit
-        raise Conflict(path, "nested deeper than 64 levels", "Store such a column as text.")
+    if depth > MAX_DEPTH:
+        raise Conflict(
+            path.split("[", 1)[0][:60],
+            f"nested deeper than {MAX_DEPTH} levels",
+            "Store such a column as text.",
+        )
     if isinstance(value, Mapping):
-        return {key: _plain(item, f"{path}.{key}" if path else str(key), depth + 1) for key, item in value.items()}
+        return {
+            key: _plain(item, f"{path}.{key}" if path else str(key), depth + 1) for key, item in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item, f"{path}[]", depth + 1) for item in value]
     if isinstance(value, enum.Enum):
@@ -313,7 +344,7 @@ def _shallow(value: Any) -> dict[str, object]:
 
 
 def _plain_foreign(value: Any, path: str, depth: int) -> object:
-    """numpy and pandas values, and subclasses of atoms."""
+    """Values of numpy and pandas values, and subclasses of atoms."""
     library = type(value).__module__.split(".")[0]
     if library == "numpy":
         if value.dtype.kind in "mM":

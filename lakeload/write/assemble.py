@@ -9,6 +9,7 @@ exactly after each row group, which is what rolling by measured bytes rests on.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from lakeload.model.files import ColumnPath, ColumnStats
 from lakeload.write import stats, thrift
@@ -16,6 +17,28 @@ from lakeload.write.encode import RowGroup, shift_group, shift_offset_index
 
 MAGIC = b"PAR1"
 _MOST_ORDINALS = 1 << 15
+_TAIL = 8
+# Fields of FileMetaData, RowGroup and ColumnChunk in parquet.thrift.
+_NUM_ROWS, _ROW_GROUPS = 3, 4
+_ORDINAL = 7
+_CHUNK_METADATA = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Footer:
+    """What the footer keeps of one row group, as bytes: thousands of them may be waiting.
+
+    Args:
+        chunks: `ColumnChunk` structures up to their metadata, without the stop byte.
+        rest: The other fields of `RowGroup`.
+        columns: Column indexes.
+        offsets: Offset indexes.
+    """
+
+    chunks: list[bytes]
+    rest: bytes
+    columns: tuple[bytes, ...]
+    offsets: list[bytes]
 
 
 class Assembly:
@@ -23,11 +46,11 @@ class Assembly:
 
     Example:
         >>> import pyarrow as pa
-        >>> from lakeload.write.encode import encode_row_group
+        >>> from lakeload.write.encode import Encoder
         >>> file = Assembly()
-        >>> body = file.add(encode_row_group(pa.table({"a": [1, 2]})))
+        >>> body = file.add(Encoder()(pa.table({"a": [1, 2]})))
         >>> data = b"".join([*body, file.finish()])
-        >>> data[:4] == data[-4:] == MAGIC, file.size >= len(data)
+        >>> data[:4] == data[-4:] == MAGIC, file.size == len(data)
         (True, True)
     """
 
@@ -37,49 +60,53 @@ class Assembly:
         self.offsets: list[int] = []
         self._position = 0
         self._file: thrift.Structure = {}
-        self._groups: list[bytes] = []
-        self._indexes: list[tuple[tuple[bytes, ...], tuple[bytes, ...]]] = []
+        self._groups: list[_Footer] = []
         self._stats: list[Mapping[ColumnPath, ColumnStats]] = []
 
     def add(self, group: RowGroup) -> list[bytes | memoryview]:
         """Append a row group; returns the bytes to write. The row group must not be used again."""
-        out: list[bytes | memoryview] = []
+        out: list[bytes | memoryview] = [group.data]
         if not self._groups:
-            self._file = dict(group.file)
-            self._position = self.size = len(MAGIC)
-            self.size += 8
-            out.append(MAGIC)
+            self._file = group.file
+            self._position = len(MAGIC)
+            self.size = len(MAGIC) + _TAIL
+            out.insert(0, MAGIC)
         footer = shift_group(group.footer, self._position)
-        footer.pop(7, None)
+        _, (_, chunks) = footer.pop(1)
+        footer.pop(_ORDINAL, None)
         if len(self._groups) < _MOST_ORDINALS:
-            footer[7] = (thrift.I16, len(self._groups))
-        indexes = [
-            thrift.encode(shift_offset_index(index, self._position)) for index in group.offset_indexes
-        ]
-        self._indexes.append((group.column_indexes, tuple(indexes)))
-        self._groups.append(thrift.encode(footer))
+            footer[_ORDINAL] = (thrift.I16, len(self._groups))
+        self._groups.append(
+            _Footer(
+                [thrift.encode(chunk)[:-1] for chunk in chunks],
+                thrift.encode(footer, after=1),
+                group.column_indexes,
+                [thrift.encode(shift_offset_index(index, self._position)) for index in group.offset_indexes],
+            )
+        )
         self._stats.append(group.stats)
         self.offsets.append(self._position)
         self.rows += group.rows
         self._position += len(group.data)
         self.size += group.size
-        return [*out, group.data]
+        return out
 
     def finish(self) -> bytes:
         """The end of the file: page indexes, footer, magic number. Sets `size` to the exact size."""
         columns, offsets = bytearray(), bytearray()
         start = self._position
-        end = start + sum(len(part) for indexes, _ in self._indexes for part in indexes)
+        end = start + sum(len(part) for group in self._groups for part in group.columns)
         groups = []
-        for raw, (column_indexes, offset_indexes) in zip(self._groups, self._indexes, strict=True):
-            group = thrift.decode(raw)
-            for chunk, column, offset in zip(group[1][1][1], column_indexes, offset_indexes, strict=True):
-                _point(chunk, 4, end + len(offsets), len(offset))
-                offsets += offset
+        for group in self._groups:
+            chunks = []
+            for chunk, column, offset in zip(group.chunks, group.columns, group.offsets, strict=True):
+                pointers = {4: (thrift.I64, end + len(offsets)), 5: (thrift.I32, len(offset))}
                 if column:
-                    _point(chunk, 6, start + len(columns), len(column))
-                    columns += column
-            groups.append(thrift.encode(group))
+                    pointers |= {6: (thrift.I64, start + len(columns)), 7: (thrift.I32, len(column))}
+                chunks.append(chunk + thrift.encode(pointers, after=_CHUNK_METADATA))
+                offsets += offset
+                columns += column
+            groups.append(thrift.list_field(1, chunks) + group.rest)
         footer = self._footer(groups)
         tail = bytes(columns) + bytes(offsets) + footer + len(footer).to_bytes(4, "little") + MAGIC
         self.size = self._position + len(tail)
@@ -90,14 +117,11 @@ class Assembly:
         return stats.merge(self._stats)
 
     def _footer(self, groups: list[bytes]) -> bytes:
-        # Field 4 (row groups) lies between 3 and the rest; it is spliced in as bytes.
-        head = {number: value for number, value in self._file.items() if number < 3}  # noqa: PLR2004
-        head[3] = (thrift.I64, self.rows)
-        rest = {number - 4: value for number, value in self._file.items() if number > 4}  # noqa: PLR2004
-        row_groups = bytes([1 << 4 | thrift.LIST]) + thrift.encode_list(thrift.STRUCT, groups)
-        return thrift.encode(head)[:-1] + row_groups + thrift.encode(rest)
-
-
-def _point(chunk: thrift.Structure, field: int, offset: int, length: int) -> None:
-    chunk[field] = (thrift.I64, offset)
-    chunk[field + 1] = (thrift.I32, length)
+        head = {number: value for number, value in self._file.items() if number < _NUM_ROWS}
+        head[_NUM_ROWS] = (thrift.I64, self.rows)
+        rest = {number: value for number, value in self._file.items() if number > _ROW_GROUPS}
+        return (
+            thrift.encode(head)[:-1]
+            + thrift.list_field(_ROW_GROUPS - _NUM_ROWS, groups)
+            + thrift.encode(rest, after=_ROW_GROUPS)
+        )

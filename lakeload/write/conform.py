@@ -14,6 +14,9 @@ import pyarrow as pa
 from lakeload.errors import SchemaError
 from lakeload.model.schema import children, field_id
 
+_VIEW_SLICES = 32
+_VIEW_ROWS = 64
+
 
 def admit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch under the table's names, field ids and nullability.
@@ -62,8 +65,10 @@ def _alike(kind: pa.DataType, target: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _alike(kind.value_type, target)
     ours, theirs = children(kind), children(target)
-    return bool(ours) and [field.name for field in ours] == [field.name for field in theirs] and all(
-        _alike(one.type, other.type) for one, other in zip(ours, theirs, strict=True)
+    return (
+        bool(ours)
+        and [field.name for field in ours] == [field.name for field in theirs]
+        and all(_alike(one.type, other.type) for one, other in zip(ours, theirs, strict=True))
     )
 
 
@@ -166,10 +171,29 @@ def _narrower(old: pa.DataType, new: pa.DataType) -> bool:
     )
 
 
-def unify(table: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+def unify(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     """One table of batches whose text columns may come in different Arrow layouts."""
-    first = table[0].schema
-    if all(batch.schema.equals(first, check_metadata=True) for batch in table):
-        return pa.Table.from_batches(table)
-    return pa.Table.from_batches([convert(batch, schema) for batch in table])
+    first = batches[0].schema
+    if all(batch.schema.equals(first, check_metadata=True) for batch in batches):
+        return pa.Table.from_batches(batches)
+    return pa.Table.from_batches([convert(batch, schema) for batch in batches])
 
+
+def row_bytes(rows: pa.RecordBatch | pa.Table) -> int:
+    """Arrow bytes of the rows. Views are estimated: a slice of one counts its parent's texts otherwise."""
+    return sum(_column_bytes(column) for column in rows.columns)
+
+
+def _column_bytes(column: pa.Array | pa.ChunkedArray) -> int:
+    if not (pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type)):
+        return int(column.nbytes)
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    return sum(_view_bytes(chunk) for chunk in chunks)
+
+
+def _view_bytes(column: pa.Array) -> int:
+    step = max(1, len(column) // _VIEW_SLICES)
+    picked = [column.slice(at, _VIEW_ROWS) for at in range(0, len(column), max(step, _VIEW_ROWS))]
+    seen = sum(map(len, picked))
+    content = sum(part.cast(pa.large_binary()).nbytes for part in picked)
+    return content * len(column) // max(seen, 1)

@@ -29,6 +29,7 @@ _DICTIONARY_BYTES = 768 << 10
 _DICTIONARY_SHARE = 0.2
 """Most distinct values per row for which a dictionary pays."""
 _ZSTD_LEVEL = 1
+_CHOICE_USES = 32
 _MAGIC = 4
 _TAIL = 8
 
@@ -57,36 +58,58 @@ class RowGroup:
     size: int
 
 
-def encode_row_group(table: pa.Table, encoding: Encoding = "compat") -> RowGroup:
-    """Encode the table as one row group.
+class Encoder:
+    """Encodes row groups of one table; threads may share it.
 
     Args:
-        table: At least one row; columns carry their field ids.
         encoding: `compat` uses PLAIN and dictionaries, which every engine vectorises; `modern` uses the
             delta and byte-stream-split encodings of Parquet 2 where no dictionary pays.
 
-    Raises:
-        SchemaError: A required column holds a null, or Parquet cannot store a type.
+    Example:
+        >>> Encoder()(pa.table({"a": [1, 2]})).rows
+        2
     """
-    table = _without_views(table)
-    dictionary, encodings = choose_encodings(table, encoding)
-    sink = pa.BufferOutputStream()
-    try:
-        with pq.ParquetWriter(
-            sink,
-            table.schema,
-            compression="zstd",
-            compression_level=_ZSTD_LEVEL,
-            use_dictionary=dictionary or False,
-            column_encoding=encodings or None,
-            store_schema=False,
-            store_decimal_as_integer=True,
-            write_page_index=True,
-        ) as writer:
-            writer.write_table(table, row_group_size=table.num_rows)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        raise SchemaError(f"cannot store these rows as Parquet: {str(error).splitlines()[0]}") from error
-    return _take_apart(memoryview(sink.getvalue()), table)
+
+    def __init__(self, encoding: Encoding = "compat") -> None:
+        self._encoding = encoding
+        self._chosen: dict[object, tuple[list[str], dict[str, str], int]] = {}
+
+    def __call__(self, table: pa.Table) -> RowGroup:
+        """Encode the table, of at least one row, as one row group.
+
+        Raises:
+            SchemaError: A required column holds a null, or Parquet cannot store a type.
+        """
+        table = _without_views(table)
+        dictionary, encodings = self._choice(table)
+        sink = pa.BufferOutputStream()
+        try:
+            with pq.ParquetWriter(
+                sink,
+                table.schema,
+                compression="zstd",
+                compression_level=_ZSTD_LEVEL,
+                use_dictionary=dictionary or False,
+                column_encoding=encodings or None,
+                store_schema=False,
+                store_decimal_as_integer=True,
+                write_page_index=True,
+            ) as writer:
+                writer.write_table(table, row_group_size=table.num_rows)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            raise SchemaError(f"cannot store these rows as Parquet: {str(error).splitlines()[0]}") from error
+        return _take_apart(memoryview(sink.getvalue()), table)
+
+    def _choice(self, table: pa.Table) -> tuple[list[str], dict[str, str]]:
+        """The encodings; small row groups share their choice with a few others of like size."""
+        key = (table.num_rows.bit_length(), table.schema)
+        dictionary, encodings, uses = self._chosen.get(key, ([], {}, 0))
+        if not uses or table.num_rows > _SAMPLE_ROWS:
+            dictionary, encodings = choose_encodings(table, self._encoding)
+            uses = _CHOICE_USES
+        if table.num_rows <= _SAMPLE_ROWS:
+            self._chosen[key] = dictionary, encodings, uses - 1
+        return dictionary, encodings
 
 
 def _without_views(table: pa.Table) -> pa.Table:
@@ -116,9 +139,9 @@ def _sample(table: pa.Table) -> list[pa.Array]:
     step = max(1, table.num_rows // _SAMPLE_ROWS)
     if step == 1:
         return [_joined(column) for column in table.columns]
-    picked = []
-    for batch in table.to_batches():
-        picked.append(batch.take(pa.array(range(0, batch.num_rows, step), pa.int64())))
+    picked = [
+        batch.take(pa.array(range(0, batch.num_rows, step), pa.int64())) for batch in table.to_batches()
+    ]
     return [_joined(column) for column in pa.Table.from_batches(picked).columns]
 
 
@@ -162,8 +185,10 @@ def _repeats(leaf: pa.Array, rows: int) -> bool:
 def _distinct_in(rows: int, seen: int, distinct: int) -> float:
     """Distinct values to expect in `rows` rows when `seen` evenly picked ones had `distinct`.
 
-    Assumes equally frequent values: n draws from D show D·(1 − e^(−n/D)) of them; solved for D.
+    Assumes equally frequent values: n draws from D show D * (1 - exp(-n/D)) of them; solved for D.
     """
+    if distinct == 0:  # nulls only
+        return 0.0
     if distinct >= seen * 0.98:
         return math.inf
     low, high = float(distinct), float(distinct) * 1000

@@ -27,7 +27,9 @@ def murmur3(column: pa.Array) -> pa.Array:
 
 def _of_longs(column: pa.Array) -> pa.Array:
     values = column.fill_null(0)
-    words = pa.Array.from_buffers(_U32, 2 * len(values), [None, values.buffers()[1]], offset=2 * values.offset)
+    words = pa.Array.from_buffers(
+        _U32, 2 * len(values), [None, values.buffers()[1]], offset=2 * values.offset
+    )
     low = words.take(pa.array(range(0, len(words), 2), pa.int64()))
     high = words.take(pa.array(range(1, len(words), 2), pa.int64()))
     hashes = pa.repeat(pa.scalar(0, _U32), len(values))
@@ -53,9 +55,8 @@ def _of_bytes(column: pa.Array) -> pa.Array:
     while len(rows):
         full = pc.greater_equal(pc.subtract(lengths, position), _WORD)
         ended = pc.invert(full)
-        finished.append(
-            (rows.filter(ended), _tail(data, *(x.filter(ended) for x in (starts, lengths, hashes)), position))
-        )
+        last = [column.filter(ended) for column in (starts, lengths, hashes)]
+        finished.append((rows.filter(ended), _tail(data, last[0], last[1], last[2], position)))
         rows, starts, lengths, hashes = (x.filter(full) for x in (rows, starts, lengths, hashes))
         hashes = _mix(hashes, _words(data, pc.add(starts, position), _WORD))
         position += _WORD

@@ -120,7 +120,9 @@ def _calendar(field: PartitionField, column: pa.Array) -> pa.Array:
     if field.transform == "day":
         return _days(column).cast(pa.date32())
     if field.transform == "hour":
-        return _floor_divide(column.cast(pa.timestamp("us", kind.tz)).cast(pa.int64()), _HOUR).cast(pa.int32())
+        return _floor_divide(column.cast(pa.timestamp("us", kind.tz)).cast(pa.int64()), _HOUR).cast(
+            pa.int32()
+        )
     dates = _days(column).cast(pa.date32())
     years = pc.subtract(pc.year(dates), 1970)
     if field.transform == "year":

@@ -23,15 +23,15 @@ from lakeload.write import thrift
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _LONGEST_BOUND = 64 << 10
 """Bytes; a longer text is no use as a bound and would bloat everything that carries it."""
+_NULLS, _MAX, _MIN, _MAX_EXACT, _MIN_EXACT = 3, 5, 6, 7, 8
+"""Fields of `Statistics` in parquet.thrift."""
 _FORMATS = {0: "<?", 1: "<i", 2: "<q", 4: "<f", 5: "<d"}
 """Physical types of Parquet that have a fixed width, as `struct` formats."""
 
 
 def of_row_group(table: pa.Table, group: thrift.Structure) -> dict[ColumnPath, ColumnStats]:
     """Statistics per leaf column outside lists and maps, from a `RowGroup` structure and its rows."""
-    chunks = {
-        tuple(name.decode() for name in chunk[3][1][3][1][1]): chunk[3][1] for chunk in group[1][1][1]
-    }
+    chunks = {tuple(name.decode() for name in chunk[3][1][3][1][1]): chunk[3][1] for chunk in group[1][1][1]}
     return {path: _of_chunk(chunks[path], kind, path, table) for path, kind in leaves(table.schema)}
 
 
@@ -76,10 +76,10 @@ def _order(value: Any) -> Any:
 
 def _of_chunk(chunk: thrift.Structure, kind: pa.DataType, path: ColumnPath, table: pa.Table) -> ColumnStats:
     facts = chunk.get(12, (0, {}))[1]
-    values, nulls = chunk[5][1], facts[3][1] if 3 in facts else _leaf(table, path).null_count
+    values, nulls = chunk[5][1], facts[_NULLS][1] if _NULLS in facts else _leaf(table, path).null_count
     nans = _nans(table, path) if pa.types.is_floating(kind) else None
-    low, high = facts.get(6), facts.get(5)
-    exact = facts.get(8, (0, True))[1] and facts.get(7, (0, True))[1]
+    low, high = facts.get(_MIN), facts.get(_MAX)
+    exact = facts.get(_MIN_EXACT, (0, True))[1] and facts.get(_MAX_EXACT, (0, True))[1]
     if low is not None and high is not None and exact:
         bounds = _typed(low[1], chunk[1][1], kind), _typed(high[1], chunk[1][1], kind)
     elif values > nulls + (nans or 0):

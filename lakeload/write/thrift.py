@@ -50,17 +50,27 @@ def decode(data: bytes | memoryview) -> Structure:
         raise StorageError("a Parquet footer ends too early") from error
 
 
-def encode(structure: Structure) -> bytes:
-    """Write one structure; the inverse of `decode`."""
+def encode(structure: Structure, after: int = 0) -> bytes:
+    """Write one structure; the inverse of `decode`.
+
+    Args:
+        structure: The fields.
+        after: Number of the field in front, when these are the last fields of a structure begun before.
+    """
     out = bytearray()
-    _write_struct(out, structure)
+    _write_struct(out, structure, after)
     return bytes(out)
 
 
-def encode_list(kind: int, items: list[bytes]) -> bytes:
-    """A list of structures that are encoded already."""
-    out = bytearray()
-    _write_list_header(out, kind, len(items))
+def list_field(step: int, items: list[bytes]) -> bytes:
+    """A field that is a list of structures which are encoded already.
+
+    Args:
+        step: How much its number is above the field in front, at most 15.
+        items: The structures.
+    """
+    out = bytearray([step << 4 | LIST])
+    _write_list_header(out, STRUCT, len(items))
     return bytes(out) + b"".join(items)
 
 
@@ -85,7 +95,7 @@ def _read_struct(data: bytes, at: int) -> tuple[Structure, int]:
             fields[number] = (kind, value)
 
 
-def _read_value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
+def _read_value(data: bytes, at: int, kind: int) -> tuple[Any, int]:  # noqa: PLR0911 - one per kind
     if kind in (I16, I32, I64):
         raw, at = _read_varint(data, at)
         return _unzigzag(raw), at
@@ -135,8 +145,7 @@ def _unzigzag(raw: int) -> int:
     return (raw >> 1) ^ -(raw & 1)
 
 
-def _write_struct(out: bytearray, fields: Structure) -> None:
-    last = 0
+def _write_struct(out: bytearray, fields: Structure, last: int = 0) -> None:
     for number in sorted(fields):
         kind, value = fields[number]
         if kind in (TRUE, FALSE):

@@ -1,30 +1,34 @@
 """`TableWriter`: Arrow batches in, right-sized Parquet files out, within a memory budget.
 
-The write stage of extract → normalize → write → commit. Rows are split by partition into buffers; a buffer
-that is large enough, or the largest one when memory runs short, becomes a row group, encoded by a thread
-and appended to its partition's file. Files are what commits are made of; until then nothing refers to them.
+The write stage of extract → normalize → write → commit. Rows are split by partition into lanes; a lane
+with enough rows, or the largest one when memory runs short, gives a row group, which a thread encodes and
+which is appended to its partition's file. Files are what commits are made of; until then nothing refers to
+them.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from lakeload.model.files import DataFile, Value
 from lakeload.model.layout import Layout
 from lakeload.write import conform, location
-from lakeload.write.encode import Encoding, RowGroup, encode_row_group
+from lakeload.write.crew import Crew
+from lakeload.write.encode import Encoder, Encoding
+from lakeload.write.lane import Lane, PlainLane, Press
 from lakeload.write.partition import split
 from lakeload.write.rolling import MIB, Rolling, Sizes
 from lakeload.write.sink import Sinks
+from lakeload.write.sorted_lane import SortedLane
+from lakeload.write.sorting import Runs, check_sortable
 from lakeload.write.store import Store
 
 _HOLD = 0.4
-"""Share of the budget for rows we hold; the rest is for encoded bytes, allocator and interpreter."""
-_SAMPLE_ROWS = 65_536
+"""Share of the budget for rows; the rest is for encoded bytes, allocator, libraries and interpreter."""
+_STAGE_ROWS = 1000
+"""Rows per partition to collect before they are split: fewer make tiny pieces, more leave the caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,46 +52,6 @@ class WriteOptions:
     encoding: Encoding = "compat"
 
 
-@dataclass(slots=True)
-class _Buffer:
-    """Rows of one partition that wait to become a row group."""
-
-    rolling: Rolling
-    batches: list[pa.RecordBatch] = field(default_factory=list)
-    rows: int = 0
-    bytes: int = 0
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        self.batches.append(batch)
-        self.rows += batch.num_rows
-        self.bytes += batch.nbytes
-
-    def take(self, rows: int) -> list[pa.RecordBatch]:
-        """Remove the first `rows` rows."""
-        taken: list[pa.RecordBatch] = []
-        while self.batches and rows:
-            batch = self.batches.pop(0)
-            if batch.num_rows > rows:
-                self.batches.insert(0, batch.slice(rows))
-                batch = batch.slice(0, rows)
-            taken.append(batch)
-            rows -= batch.num_rows
-        self.rows = sum(batch.num_rows for batch in self.batches)
-        self.bytes = sum(batch.nbytes for batch in self.batches)
-        return taken
-
-
-@dataclass(slots=True)
-class _Job:
-    """A row group being encoded."""
-
-    buffer: _Buffer
-    table: pa.Table
-    expected: float
-    bytes: int
-    future: Future[RowGroup]
-
-
 class TableWriter:
     """Writes the files of one load into one table's place. For one thread; encodes in several.
 
@@ -98,27 +62,29 @@ class TableWriter:
 
     Example:
         >>> import tempfile
-        >>> writer = TableWriter(Store(tempfile.mkdtemp()), pa.schema([("a", pa.int64())]),
-        ...                      WriteOptions(Layout(), "load"))
+        >>> options = WriteOptions(Layout(), "load")
+        >>> writer = TableWriter(Store(tempfile.mkdtemp()), pa.schema([("a", pa.int64())]), options)
         >>> writer.write(pa.record_batch({"a": [1, 2]}))
         >>> [file.rows for file in writer.close()]
         [2]
     """
 
     def __init__(self, store: Store, schema: pa.Schema, options: WriteOptions) -> None:
+        check_sortable(schema, options.layout.sort_by)
         self.schema = schema
         self._store = store
         self._options = options
         self._names = location.file_names(options.load_id)
-        self._hold = int(_HOLD * options.memory_budget)
-        self._sizes = Sizes.of(options.target_file_size, self._hold, options.workers)
+        hold = int(_HOLD * options.memory_budget)
+        self._hold = hold * 6 // 10
+        self._crew = Crew(options.workers)
         self._sinks = Sinks(store)
-        self._pool = ThreadPoolExecutor(options.workers, "lakeload-encode")
-        self._buffers: dict[tuple[Value | None, ...], _Buffer] = {}
+        sizes = Sizes.of(options.target_file_size, hold // (2 * (options.workers + 1)))
+        self._press = Press(self._crew, sizes, schema, Encoder(options.encoding))
+        self._runs = Runs()
+        self._lanes: dict[tuple[Value | None, ...], Lane] = {}
         self._staged: list[pa.RecordBatch] = []
-        self._staged_bytes = 0
-        self._jobs: deque[_Job] = deque()
-        self._ratio: float | None = None
+        self._staged_rows = self._staged_bytes = self._waiting = 0
         self._older: list[tuple[DataFile, pa.Schema]] = []
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -131,10 +97,9 @@ class TableWriter:
             SchemaError: The rows are not of the table's schema.
             StorageError: The place cannot be written.
         """
-        if not batch.num_rows:
-            return
-        self._take_in(conform.admit(batch, self.schema))
-        self._advance()
+        if batch.num_rows:
+            self._take_in(conform.admit(batch, self.schema))
+            self._crew.settle()
 
     def evolve(self, schema: pa.Schema) -> None:
         """Go on with another schema: columns added, widened or relaxed.
@@ -142,21 +107,25 @@ class TableWriter:
         Rows not yet encoded are converted. Files already begun are closed; those with a column that was
         widened are rewritten by `close`.
 
+        Args:
+            schema: Columns of later batches, with field ids.
+
         Raises:
             SchemaError: A value held back does not survive the widening.
             StorageError: The place cannot be written.
         """
-        self._drain()
-        waiting = [*self._staged, *(batch for buffer in self._buffers.values() for batch in buffer.batches)]
-        self._staged, self._staged_bytes = [], 0
-        for buffer in self._buffers.values():
-            buffer.rolling.close()
-            self._older += [(file, self.schema) for file in buffer.rolling.files]
-        self._buffers = {}
-        self.schema = schema
-        for batch in waiting:
+        self._crew.drain()
+        held = self._staged
+        for lane in self._lanes.values():
+            held += lane.rows()
+            lane.close()
+            self._older += [(file, self.schema) for file in lane.rolling.files]
+        self._lanes = {}
+        self._staged = []
+        self._staged_rows = self._staged_bytes = self._waiting = 0
+        self.schema = self._press.schema = schema
+        for batch in held:
             self._take_in(conform.convert(batch, schema))
-        self._advance()
 
     def close(self) -> tuple[DataFile, ...]:
         """Write what is held and complete all files.
@@ -169,26 +138,24 @@ class TableWriter:
             StorageError: The place cannot be written.
         """
         self._distribute()
-        for buffer in self._buffers.values():
-            while buffer.rows:
-                self._submit(buffer, self._planned_rows(buffer, last=True))
-            self._settle()
-        self._drain()
-        for buffer in self._buffers.values():
-            buffer.rolling.close()
-        self._pool.shutdown()
-        files = [file for buffer in self._buffers.values() for file in buffer.rolling.files]
+        for lane in self._lanes.values():
+            lane.finish()
+            self._crew.settle()
+        self._crew.drain()
+        for lane in self._lanes.values():
+            lane.close()
+        self._crew.stop()
+        self._runs.remove()
+        files = [file for lane in self._lanes.values() for file in lane.rolling.files]
         files += self._older_files()
         self._sinks.close()
         return tuple(sorted(files, key=lambda file: file.path.rpartition("/")[2]))
 
     def abort(self) -> None:
         """Stop the threads and delete everything that was written."""
-        for job in self._jobs:
-            job.future.cancel()
-        self._pool.shutdown(cancel_futures=True)
-        self._jobs.clear()
-        self._buffers.clear()
+        self._crew.stop()
+        self._runs.remove()
+        self._lanes.clear()
         self._staged.clear()
         self._sinks.abort()
 
@@ -205,121 +172,64 @@ class TableWriter:
             self._sinks.forget(path)
         return [*kept, *wide]
 
-    # Rows → buffers.
-
     def _take_in(self, batch: pa.RecordBatch) -> None:
         if not self._options.layout.partition_by:
-            self._buffer(()).add(batch)
+            self._give((), batch)
+            self._relieve()
             return
         if self._staged and not self._staged[0].schema.equals(batch.schema):
             self._distribute()
         self._staged.append(batch)
+        self._staged_rows += batch.num_rows
         self._staged_bytes += batch.nbytes
-        if self._staged_bytes >= self._hold // 8:
+        enough = max(64, min(len(self._lanes), 1000)) * _STAGE_ROWS
+        if self._staged_rows >= enough or self._staged_bytes >= self._hold // 4:
             self._distribute()
 
     def _distribute(self) -> None:
-        """Split staged rows by partition: many rows at once, so that the pieces are not tiny."""
+        """Split staged rows by partition."""
         if not self._staged:
             return
         staged = self._staged
-        self._staged, self._staged_bytes = [], 0
         whole = staged[0] if len(staged) == 1 else pa.concat_batches(staged)
+        self._staged, self._staged_rows, self._staged_bytes = [], 0, 0
         del staged
         for key, rows in split(whole, self._options.layout.partition_by):
-            self._buffer(key).add(rows)
+            self._give(key, rows)
+        del whole
+        self._relieve()
 
-    def _buffer(self, key: tuple[Value | None, ...]) -> _Buffer:
-        found = self._buffers.get(key)
-        if found is None:
-            folder = location.folder(self._options.layout.partition_by, key)
-            rolling = Rolling(
-                key, self._sizes, self._sinks, lambda: folder + next(self._names), self._encode
-            )
-            found = self._buffers[key] = _Buffer(rolling)
-        return found
+    def _give(self, key: tuple[Value | None, ...], rows: pa.RecordBatch) -> None:
+        lane = self._lanes.get(key) or self._open_lane(key)
+        before = lane.waiting.bytes
+        lane.waiting.add(rows)
+        lane.advance()
+        self._waiting += lane.waiting.bytes - before
 
-    # Buffers → row groups.
-
-    def _advance(self) -> None:
-        for buffer in self._buffers.values():
-            while buffer.rows and (rows := self._planned_rows(buffer)):
-                self._submit(buffer, rows)
-        while self._held() > self._hold:
-            if not self._spill():
-                if not self._jobs:
-                    break
-                self._land(self._jobs.popleft())
-        self._settle()
-
-    def _planned_rows(self, buffer: _Buffer, *, last: bool = False) -> int:
-        """Rows of the next row group; 0 when more must come first."""
-        sizes = self._sizes
-        if not last and buffer.bytes < sizes.arrow and buffer.bytes < sizes.group:
-            return 0
-        if buffer.rolling.ratio is None and self._ratio is None:
-            if last and buffer.bytes < sizes.group:
-                return min(buffer.rows, sizes.rows)
-            self._ratio = self._measure(buffer)
-        ratio = buffer.rolling.ratio or self._ratio or 1.0
-        wanted = buffer.rolling.next_group() / ratio
-        per_row = buffer.bytes / buffer.rows or 1
-        rows = max(1, int(min(wanted, sizes.arrow) / per_row))
-        rows = min(rows, sizes.rows)
-        if rows <= buffer.rows:
-            return rows
-        return buffer.rows if last else 0
-
-    def _measure(self, buffer: _Buffer) -> float:
-        """Compressed bytes per Arrow byte, from a row group that is thrown away."""
-        sample, rows = [], 0
-        for batch in buffer.batches:
-            sample.append(batch.slice(0, _SAMPLE_ROWS - rows))
-            rows += sample[-1].num_rows
-            if rows >= _SAMPLE_ROWS:
+    def _relieve(self) -> None:
+        """Encode the largest buffers early while all of them together hold too much."""
+        if self._waiting <= self._hold:
+            return
+        for lane in sorted(self._lanes.values(), key=lambda lane: -lane.waiting.bytes):
+            if self._waiting <= self._hold * 3 // 4:
                 break
-        table = conform.unify(sample, self.schema)
-        return self._encode(table).size / max(table.nbytes, 1)
+            self._waiting -= lane.waiting.bytes
+            lane.spill()
+            self._waiting += lane.waiting.bytes
 
-    def _submit(self, buffer: _Buffer, rows: int) -> None:
-        while len(self._jobs) > self._options.workers + 1:
-            self._land(self._jobs.popleft())
-        table = conform.unify(buffer.take(rows), self.schema)
-        size = table.nbytes
-        expected = size * (buffer.rolling.ratio or self._ratio or 1.0)
-        buffer.rolling.coming += expected
-        self._jobs.append(_Job(buffer, table, expected, size, self._pool.submit(self._encode, table)))
-
-    def _encode(self, table: pa.Table) -> RowGroup:
-        return encode_row_group(table, self._options.encoding)
-
-    def _held(self) -> int:
-        waiting = sum(buffer.bytes for buffer in self._buffers.values())
-        return self._staged_bytes + waiting + sum(job.bytes for job in self._jobs)
-
-    def _spill(self) -> bool:
-        """Encode the largest buffer early; false when nothing is worth it or enough is on its way."""
-        if len(self._jobs) > self._options.workers:
-            return False
-        largest = max(self._buffers.values(), key=lambda buffer: buffer.bytes, default=None)
-        if largest is None or not largest.rows:
-            return False
-        self._submit(largest, min(largest.rows, self._sizes.rows))
-        return True
-
-    # Row groups → files.
-
-    def _settle(self) -> None:
-        """Append row groups that are ready, in order."""
-        while self._jobs and self._jobs[0].future.done():
-            self._land(self._jobs.popleft())
-
-    def _drain(self) -> None:
-        while self._jobs:
-            self._land(self._jobs.popleft())
-
-    def _land(self, job: _Job) -> None:
-        group = job.future.result()
-        job.buffer.rolling.coming -= job.expected
-        job.buffer.rolling.land(group, job.table)
-        self._ratio = job.buffer.rolling.ratio
+    def _open_lane(self, key: tuple[Value | None, ...]) -> Lane:
+        order = self._options.layout.sort_by
+        folder = location.folder(self._options.layout.partition_by, key)
+        rolling = Rolling(
+            key,
+            self._press.sizes,
+            self._sinks,
+            new_path=lambda: folder + next(self._names),
+            encode=self._press.encode,
+            in_order=bool(order),
+        )
+        lane: Lane = (
+            SortedLane(self._press, rolling, order, self._runs) if order else PlainLane(self._press, rolling)
+        )
+        self._lanes[key] = lane
+        return lane

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 BUCKET = "lake"
@@ -67,6 +68,12 @@ class RestCatalog:
     endpoint: str
     credential: str = field(repr=False)
     warehouse: str = f"s3://{TABLE_BUCKET}"
+
+    @property
+    def uri(self) -> str:
+        """The catalog as lakeload is told about it."""
+        query = urlencode({"warehouse": self.warehouse, "credential": self.credential})
+        return f"rest+{self.endpoint}?{query}"
 
     def properties(self, s3: S3) -> dict[str, str]:
         """What pyiceberg's `load_catalog` needs to work with the catalog and its storage."""

@@ -97,11 +97,12 @@ def append(
     partition: tuple = (),
     token: Token | None = None,
     state: TableState | None = None,
+    path: str | None = None,
     **more: Any,
 ) -> CommitResult:
     """One more file with `rows`, on the newest version or on `state`."""
     state = state or table.load()
-    file = write_file(table.location, rows, state.schema, partition)
+    file = write_file(table.location, rows, state.schema, partition, path)
     return table.commit(Changeset("load-n", "append", state.schema, (file,), token=token, **more), state)
 
 

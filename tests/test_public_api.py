@@ -1,0 +1,91 @@
+"""The public face: what `import lakeload` offers, and the signature of everything in it.
+
+`tests/golden/public_api.txt` records it, so that a change of the face is a change of that file. To record
+what there is now: `uv run python tests/test_public_api.py`.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import lakeload as ll
+
+GOLDEN = Path(__file__).parent / "golden" / "public_api.txt"
+
+
+def test_all_is_sorted_and_everything_in_it_is_there() -> None:
+    assert list(ll.__all__) == sorted(ll.__all__)
+    assert len(set(ll.__all__)) == len(ll.__all__)
+    missing = [name for name in ll.__all__ if not hasattr(ll, name)]
+    assert not missing
+
+
+def test_nothing_public_is_left_out_of_all() -> None:
+    offered = {name for name in dir(ll) if not name.startswith("_")}
+    assert offered <= set(ll.__all__)
+
+
+def test_every_public_thing_is_documented() -> None:
+    bare = [name for name in ll.__all__ if not inspect.getdoc(getattr(ll, name))]
+    bare += [
+        f"{name}.{member}"
+        for name in ll.__all__
+        if inspect.isclass(found := getattr(ll, name))
+        for member, value in vars(found).items()
+        if not member.startswith("_") and (callable(value) or isinstance(value, property)) and not inspect.getdoc(value)
+    ]
+    assert not bare
+
+
+def test_signatures_are_the_recorded_ones() -> None:
+    assert list(describe()) == GOLDEN.read_text(encoding="utf-8").splitlines(), (
+        "the public face changed; if it was meant to, record it: uv run python tests/test_public_api.py"
+    )
+
+
+def describe() -> Iterator[str]:
+    """One line per public name and per public member of a class."""
+    for name in ll.__all__:
+        found = getattr(ll, name)
+        if inspect.isclass(found):
+            yield from _describe_class(name, found)
+        elif callable(found):
+            yield f"def {name}{_signature(found)}"
+        else:
+            yield f"{name}: {found}"
+
+
+def _describe_class(name: str, found: type) -> Iterator[str]:
+    bases = ", ".join(base.__name__ for base in found.__bases__ if base is not object)
+    yield f"class {name}({bases})" if bases else f"class {name}"
+    own = "__init__" in vars(found) and not issubclass(found, enum.Enum)
+    if own:
+        yield f"    {name}.__init__{_signature(vars(found)['__init__'])}"
+    for member, value in sorted(vars(found).items()):
+        if member.startswith("_"):
+            continue
+        if isinstance(value, property):
+            yield f"    {name}.{member}: {_text(inspect.signature(value.fget).return_annotation)}"
+        elif isinstance(value, staticmethod | classmethod):
+            yield f"    {name}.{member}{_signature(value.__func__)}"
+        elif inspect.isfunction(value):
+            yield f"    {name}.{member}{_signature(value)}"
+
+
+def _signature(function: object) -> str:
+    text = str(inspect.signature(function))  # type: ignore[arg-type]  # callable, but typed as object
+    return re.sub(r"<factory>|<function (\w+) at 0x[0-9a-f]+>", lambda m: m[1] or "...", text).replace("'", "")
+
+
+def _text(annotation: object) -> str:
+    return str(annotation).replace("'", "")
+
+
+if __name__ == "__main__":
+    GOLDEN.parent.mkdir(exist_ok=True)
+    GOLDEN.write_text("\n".join(describe()) + "\n", encoding="utf-8")
+    print(f"recorded {len(GOLDEN.read_text(encoding='utf-8').splitlines())} lines in {GOLDEN}")
