@@ -185,7 +185,7 @@ class Lakehouse:
         if self._catalog is None:
             uri = self._iceberg_uri()
             if self._store.local:
-                Path(self.root).mkdir(parents=True, exist_ok=True)
+                self._store.make_root()
             factory = registry.catalog_factory(uri)
             self._catalog = factory(uri, self.root, self._options, now=self.now)
         return self._catalog

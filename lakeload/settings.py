@@ -41,6 +41,8 @@ def _checked(check: Callable[[Any], Any], *, convert: bool = False) -> Callable[
         try:
             found = check(value)
         except ConfigError as error:
+            if isinstance(value, str) and value.count("(") != value.count(")"):
+                error.hint = "Put it in quotes, because YAML splits what stands in brackets at commas."
             raise _RefusedError(error) from error
         return found if convert else value
 

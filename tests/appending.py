@@ -18,7 +18,9 @@ def main() -> None:
     """Load `LOADS` rows in as many loads once the file START is there."""
     root, formats, name, loads, start = sys.argv[1:]
     lake = ll.Lakehouse(root, format=tuple(formats.split("+")))
-    ll.load([{"id": -1, "by": name}], lake, table=f"warm_{name}")  # imports are slow: do them before the start
+    ll.load(
+        [{"id": -1, "by": name}], lake, table=f"warm_{name}"
+    )  # imports are slow: do them before the start
     Path(f"{start}.{name}").touch()
     while not Path(start).exists():
         time.sleep(0.01)

@@ -43,13 +43,17 @@ def _decimals(precision: int, scale: int) -> Kind:
     largest = 10**precision - 1
     whole = st.sampled_from([largest, -largest, 0]) | st.integers(-largest, largest)
     # Built from digits, because arithmetic would round to the context's 28.
-    return Kind(kind, kind, whole.map(lambda n: Decimal((int(n < 0), tuple(int(d) for d in str(abs(n))), -scale))))
+    return Kind(
+        kind, kind, whole.map(lambda n: Decimal((int(n < 0), tuple(int(d) for d in str(abs(n))), -scale)))
+    )
 
 
 def _timestamps(unit: str, zone: str | None) -> Kind:
     stored = pa.timestamp("us", "UTC" if zone else None)
     first, last = (dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)) if unit == "ns" else (_FIRST, _LAST)
-    moments = st.sampled_from([first, last, dt.datetime(1970, 1, 1), dt.datetime(1969, 12, 31, 23, 59, 59, 999999)])
+    moments = st.sampled_from(
+        [first, last, dt.datetime(1970, 1, 1), dt.datetime(1969, 12, 31, 23, 59, 59, 999999)]
+    )
     moments |= st.datetimes(first, last)
     if unit == "ms":
         moments = moments.map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000))
@@ -95,7 +99,12 @@ def kinds(leaves: list[Kind], depth: int = DEPTH) -> st.SearchStrategy[Kind]:
     if depth == 0:
         return leaf
     inner = kinds(leaves, depth - 1)
-    return leaf | inner.map(_list) | st.lists(inner, min_size=1, max_size=3).map(_struct) | st.tuples(st.sampled_from(_KEYS), inner).map(_map)
+    return (
+        leaf
+        | inner.map(_list)
+        | st.lists(inner, min_size=1, max_size=3).map(_struct)
+        | st.tuples(st.sampled_from(_KEYS), inner).map(_map)
+    )
 
 
 def _optional(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -103,7 +112,11 @@ def _optional(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def _list(inner: Kind) -> Kind:
-    return Kind(pa.list_(inner.given), pa.list_(pa.field("element", inner.stored)), st.lists(_optional(inner.values), max_size=3))
+    return Kind(
+        pa.list_(inner.given),
+        pa.list_(pa.field("element", inner.stored)),
+        st.lists(_optional(inner.values), max_size=3),
+    )
 
 
 def _struct(inner: list[Kind]) -> Kind:
@@ -111,7 +124,9 @@ def _struct(inner: list[Kind]) -> Kind:
     return Kind(
         pa.struct([(name, kind.given) for name, kind in zip(names, inner, strict=True)]),
         pa.struct([(name, kind.stored) for name, kind in zip(names, inner, strict=True)]),
-        st.fixed_dictionaries({name: _optional(kind.values) for name, kind in zip(names, inner, strict=True)}),
+        st.fixed_dictionaries(
+            {name: _optional(kind.values) for name, kind in zip(names, inner, strict=True)}
+        ),
     )
 
 
@@ -134,12 +149,18 @@ class Sample:
 
 
 @st.composite
-def samples(draw: Callable[[st.SearchStrategy[Any]], Any], *, time: bool = False, most_rows: int = 8) -> Sample:
+def samples(
+    draw: Callable[[st.SearchStrategy[Any]], Any], *, time: bool = False, most_rows: int = 8
+) -> Sample:
     """Tables of one to four columns, with nulls; `time` allows the time of day."""
     leaves = [*LEAVES, TIME] if time else LEAVES
     columns = draw(st.lists(kinds(leaves), min_size=1, max_size=4))
     size = draw(st.integers(1, most_rows))
     rows = [draw(st.lists(_optional(kind.values), min_size=size, max_size=size)) for kind in columns]
-    given = pa.table({f"c{i}": pa.array(v, kind.given) for i, (v, kind) in enumerate(zip(rows, columns, strict=True))})
-    stored = pa.table({f"c{i}": pa.array(v, kind.stored) for i, (v, kind) in enumerate(zip(rows, columns, strict=True))})
+    given = pa.table(
+        {f"c{i}": pa.array(v, kind.given) for i, (v, kind) in enumerate(zip(rows, columns, strict=True))}
+    )
+    stored = pa.table(
+        {f"c{i}": pa.array(v, kind.stored) for i, (v, kind) in enumerate(zip(rows, columns, strict=True))}
+    )
     return Sample(given, stored)

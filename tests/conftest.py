@@ -26,7 +26,9 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
     derandomize=True,  # a red run can be repeated; the nightly profile looks for new examples
 )
-hypothesis.settings.register_profile("nightly", parent=hypothesis.settings.get_profile("quick"), max_examples=500, derandomize=False)
+hypothesis.settings.register_profile(
+    "nightly", parent=hypothesis.settings.get_profile("quick"), max_examples=500, derandomize=False
+)
 hypothesis.settings.load_profile(os.environ.get("LAKELOAD_TEST_PROFILE", "quick"))
 
 

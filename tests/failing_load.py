@@ -27,7 +27,10 @@ NOBODY = 65534
 def isolated(command: list[str]) -> list[str]:
     """The command in a mount namespace of its own, where the machine allows one; else as it is."""
     for way in (["unshare", "--mount"], ["unshare", "--map-root-user", "--mount"]):
-        if shutil.which("unshare") and subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0:
+        if (
+            shutil.which("unshare")
+            and subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0
+        ):
             return [*way, *command]
     return command
 
@@ -54,7 +57,9 @@ def main() -> None:
     os.seteuid(os.getuid())
     table = ll.Lakehouse(root, format=tuple(formats.split("+"))).table("t")
     print(f"rows after: {table.to_arrow().num_rows}")
-    on_disk = [path for path in Path(root, "default", "t").rglob("*.parquet") if "_delta_log" not in path.parts]
+    on_disk = [
+        path for path in Path(root, "default", "t").rglob("*.parquet") if "_delta_log" not in path.parts
+    ]
     print(f"files left behind: {len(on_disk) - len(table.files())}")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
 from lakeload.model.files import ColumnPath, ColumnStats, DataFile
 from lakeload.model.schema import assign_ids
 from lakeload.write.store import Store
@@ -24,16 +25,25 @@ def columns(**types: pa.DataType) -> pa.Schema:
 
 
 def data_file(
-    store: Store, schema: pa.Schema, rows: pa.Table | Sequence[dict[str, Any]], partition: tuple[Any, ...] = (), *, is_sorted: bool = False
+    store: Store,
+    schema: pa.Schema,
+    rows: pa.Table | Sequence[dict[str, Any]],
+    partition: tuple[Any, ...] = (),
+    *,
+    is_sorted: bool = False,
 ) -> DataFile:
     """Write the rows below the table's root and describe the file."""
-    table = rows.cast(schema) if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), schema=schema)
+    table = (
+        rows.cast(schema) if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), schema=schema)
+    )
     sink = io.BytesIO()
     pq.write_table(table, sink, store_schema=False, row_group_size=max(len(table), 1))
     path = f"data/{uuid.uuid4().hex}.parquet"
     assert store.create(path, sink.getvalue())
     stats = dict(statistics(table.to_struct_array().combine_chunks()))
-    return DataFile(path, len(sink.getvalue()), len(table), partition, stats, (4,) if len(table) else (), is_sorted)
+    return DataFile(
+        path, len(sink.getvalue()), len(table), partition, stats, (4,) if len(table) else (), is_sorted
+    )
 
 
 def statistics(array: pa.Array, path: ColumnPath = ()) -> Iterator[tuple[ColumnPath, ColumnStats]]:

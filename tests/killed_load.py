@@ -44,7 +44,9 @@ def rows(table: str, load: int) -> list[pa.Table]:
         whole = pa.table({"id": ids, "n": pa.array(range(60), pa.int32()), "table": [table] * 60})
     else:
         wide = pa.array([2**40 + i for i in range(60)], pa.int64())
-        whole = pa.table({"id": ids, "n": wide, "table": [table] * 60, "load": pa.array([load] * 60, pa.int32())})
+        whole = pa.table(
+            {"id": ids, "n": wide, "table": [table] * 60, "load": pa.array([load] * 60, pa.int32())}
+        )
     return [whole.slice(0, 30), whole.slice(30)]
 
 
@@ -54,7 +56,9 @@ def expected(table: str, loads: int) -> pa.Table:
     return pa.concat_tables(parts, promote_options="permissive")
 
 
-def pipeline(root: str, formats: str, *, catalog: str | None = None, storage: dict[str, str] | None = None) -> ll.Pipeline:
+def pipeline(
+    root: str, formats: str, *, catalog: str | None = None, storage: dict[str, str] | None = None
+) -> ll.Pipeline:
     """The pipeline under test."""
     lake = ll.Lakehouse(root, format=tuple(formats.split("+")), catalog=catalog, storage_options=storage)
     return ll.Pipeline("shop", lake)
@@ -122,7 +126,9 @@ def die_at(step: str) -> str | None:
     return None
 
 
-def _wrap(owner: Any, name: str, *, before: bool = False, when: Callable[[Any], bool] = lambda _: True) -> None:
+def _wrap(
+    owner: Any, name: str, *, before: bool = False, when: Callable[[Any], bool] = lambda _: True
+) -> None:
     real = getattr(owner, name)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -142,7 +148,12 @@ def main() -> None:
     step, settings = sys.argv[1], json.loads(sys.argv[2])
     die_in = die_at(step)
     mode = ll.Overwrite() if settings["overwrite"] else ll.Append()
-    run = pipeline(settings["root"], settings["formats"], catalog=settings.get("catalog"), storage=settings.get("storage"))
+    run = pipeline(
+        settings["root"],
+        settings["formats"],
+        catalog=settings.get("catalog"),
+        storage=settings.get("storage"),
+    )
     run.run(resources(settings["load"], cursor=settings["cursor"], mode=mode, die_in=die_in))
     print("the load ended alive")
     sys.exit(3)

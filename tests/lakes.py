@@ -12,7 +12,15 @@ from typing import Any
 import fsspec
 import lakeload as ll
 import pyarrow as pa
-from readers import assert_same_rows, delta_readers, iceberg_readers, pyiceberg_properties, read_delta, read_iceberg, with_null_lists_empty
+from readers import (
+    assert_same_rows,
+    delta_readers,
+    iceberg_readers,
+    pyiceberg_properties,
+    read_delta,
+    read_iceberg,
+    with_null_lists_empty,
+)
 
 
 PROGRAM = str(Path(sysconfig.get_path("scripts")) / "lakeload")
@@ -53,13 +61,21 @@ class Place:
 
     def read(self, table: str = "t") -> dict[str, pa.Table]:
         """The rows as every reader of every format sees them, and as lakeload itself gives them back."""
-        found = {"lakeload": self.table(table).to_arrow(), "lakeload polars": self.table(table).to_polars().collect().to_arrow()}
+        found = {
+            "lakeload": self.table(table).to_arrow(),
+            "lakeload polars": self.table(table).to_polars().collect().to_arrow(),
+        }
         if "delta" in self.formats:
             uri = self.location(table)
-            found |= {f"delta by {name}": read_delta(uri, self.storage, engine=name) for name in delta_readers}
+            found |= {
+                f"delta by {name}": read_delta(uri, self.storage, engine=name) for name in delta_readers
+            }
         if "iceberg" in self.formats:
             metadata = self.metadata_location(table)
-            found |= {f"iceberg by {name}": read_iceberg(metadata, self.storage, engine=name) for name in iceberg_readers}
+            found |= {
+                f"iceberg by {name}": read_iceberg(metadata, self.storage, engine=name)
+                for name in iceberg_readers
+            }
         return found
 
     def holds(self, expected: pa.Table, table: str = "t", *, types: bool = True) -> None:
@@ -71,14 +87,22 @@ class Place:
             else:
                 wanted = expected
             try:
-                assert_same_rows(rows.drop_columns([name for name in hidden if name in rows.column_names]), wanted, types=types)
+                assert_same_rows(
+                    rows.drop_columns([name for name in hidden if name in rows.column_names]),
+                    wanted,
+                    types=types,
+                )
             except AssertionError as error:
                 raise AssertionError(f"read by {reader}: {error}") from error
 
     def hidden_columns(self, table: str = "t") -> list[str]:
         """Generated partition columns: Delta readers show them, they are no part of the data."""
         own = set(self.table(table).schema().names)
-        return [name for name in self.delta(table).schema().to_arrow().names if name not in own] if "delta" in self.formats else []
+        return (
+            [name for name in self.delta(table).schema().to_arrow().names if name not in own]
+            if "delta" in self.formats
+            else []
+        )
 
     def delta(self, table: str = "t") -> Any:
         """deltalake's view of the table."""
@@ -101,7 +125,9 @@ class Place:
 
     def catalog_file(self) -> Path:
         """The SQLite file a local lake keeps its names in."""
-        (found,) = [path for path in Path(self.root).iterdir() if path.is_file() and path.suffix in (".db", ".sqlite")]
+        (found,) = [
+            path for path in Path(self.root).iterdir() if path.is_file() and path.suffix in (".db", ".sqlite")
+        ]
         return found
 
     def iceberg(self, table: str = "t") -> Any:
@@ -140,11 +166,18 @@ class Place:
             "s3",
             key=self.storage["aws_access_key_id"],
             secret=self.storage["aws_secret_access_key"],
-            client_kwargs={"endpoint_url": self.storage["aws_endpoint_url"], "region_name": self.storage["aws_region"]},
+            client_kwargs={
+                "endpoint_url": self.storage["aws_endpoint_url"],
+                "region_name": self.storage["aws_region"],
+            },
             use_listings_cache=False,
         )
 
     def data_files(self, table: str = "t") -> dict[str, int]:
         """Every Parquet file below the table, referenced or not, with its size."""
         found = self.filesystem.find(self.location(table), detail=True)
-        return {path: entry["size"] for path, entry in found.items() if path.endswith(".parquet") and "/_delta_log/" not in path}
+        return {
+            path: entry["size"]
+            for path, entry in found.items()
+            if path.endswith(".parquet") and "/_delta_log/" not in path
+        }

@@ -95,7 +95,9 @@ def _iceberg_polars(metadata_location: str, storage: Storage) -> pa.Table:
     table = static_table(metadata_location, storage)
     with warnings.catch_warnings():
         # It advises a faster plugin; planning by pyiceberg gives the same rows.
-        warnings.filterwarnings("ignore", category=pl.exceptions.PerformanceWarning, message=".*polars_iceberg plugin")
+        warnings.filterwarnings(
+            "ignore", category=pl.exceptions.PerformanceWarning, message=".*polars_iceberg plugin"
+        )
         return pl.scan_iceberg(table, storage_options=_object_store(storage)).collect().to_arrow()
 
 
@@ -151,7 +153,9 @@ def _recast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     if not pa.types.is_nested(kind):
         return column.cast(kind)
     # Casts between nested types are not all there; the values do not mind the detour.
-    return pa.chunked_array([pa.array([_value(value, column.type) for value in column.to_pylist()], type=kind)])
+    return pa.chunked_array(
+        [pa.array([_value(value, column.type) for value in column.to_pylist()], type=kind)]
+    )
 
 
 def _value(value: Any, kind: pa.DataType) -> Any:
@@ -197,7 +201,9 @@ def with_null_lists_empty(table: pa.Table) -> pa.Table:
     """
     plain = normalised(table)
     columns = [
-        pa.chunked_array([pa.array([_filled(value, field.type) for value in column.to_pylist()], type=field.type)])
+        pa.chunked_array(
+            [pa.array([_filled(value, field.type) for value in column.to_pylist()], type=field.type)]
+        )
         for column, field in zip(plain.columns, plain.schema, strict=True)
     ]
     return pa.table(columns, schema=plain.schema)
@@ -216,7 +222,9 @@ def without_load_columns(table: pa.Table) -> pa.Table:
     return table.drop_columns([name for name in LOAD_COLUMNS if name in table.column_names])
 
 
-def assert_same_rows(actual: pa.Table, expected: pa.Table, *, order_by: str | Sequence[str] = (), types: bool = True) -> None:
+def assert_same_rows(
+    actual: pa.Table, expected: pa.Table, *, order_by: str | Sequence[str] = (), types: bool = True
+) -> None:
     """Fail unless both tables hold the same rows, in any order, under the same columns.
 
     Args:
@@ -231,7 +239,9 @@ def assert_same_rows(actual: pa.Table, expected: pa.Table, *, order_by: str | Se
     assert sorted(actual.column_names) == sorted(expected.column_names)
     actual = actual.select(expected.column_names)
     if types:
-        assert [(f.name, str(f.type)) for f in actual.schema] == [(f.name, str(f.type)) for f in expected.schema]
+        assert [(f.name, str(f.type)) for f in actual.schema] == [
+            (f.name, str(f.type)) for f in expected.schema
+        ]
     order = [order_by] if isinstance(order_by, str) else list(order_by)
     left, right = _rows(actual, order), _rows(expected, order)
     missing, extra = _difference(right, left), _difference(left, right)

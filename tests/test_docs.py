@@ -32,7 +32,10 @@ MODULES = sorted(
     for path in (ROOT / "lakeload").rglob("*.py")
     if path.name != "__main__.py"
 )
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w+)(?P<words>[^\n`]*)\n(?P<body>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<language>\w+)(?P<words>[^\n`]*)\n(?P<body>.*?)^(?P=indent)```",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ def test_blocks_of_the_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.
 
 def _run_python(block: Block, namespace: dict[str, Any]) -> None:
     # Blank lines in front make tracebacks name the line of the page.
-    code = compile("\n" * (block.line - 1) + block.body, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    code = compile(
+        "\n" * (block.line - 1) + block.body, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    )
     if "no-run" in block.words:
         return
     if block.raises is None:
@@ -94,7 +99,9 @@ def _run_commands(block: Block) -> None:
         if not command or command.startswith("#"):
             continue
         words = shlex.split(command)
-        assert words[0] == "lakeload", f"{block.page}:{block.line}: only lakeload commands are run, not {words[0]!r}"
+        assert words[0] == "lakeload", (
+            f"{block.page}:{block.line}: only lakeload commands are run, not {words[0]!r}"
+        )
         done = subprocess.run(
             [PROGRAM, *_expanded(words[1:])], capture_output=True, text=True, timeout=120, check=False
         )
@@ -107,7 +114,9 @@ def _expanded(words: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_examples_in_docstrings_are_true(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_in_docstrings_are_true(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     found = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert found.failed == 0
@@ -126,6 +135,11 @@ def test_links_between_pages_lead_somewhere() -> None:
         text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
         for target in re.findall(r"\]\(([^)\s]+)\)", text):
             path = target.partition("#")[0]
-            if path and "://" not in path and not path.startswith("mailto:") and not (page.parent / path).exists():
+            if (
+                path
+                and "://" not in path
+                and not path.startswith("mailto:")
+                and not (page.parent / path).exists()
+            ):
                 broken.append(f"{page.relative_to(ROOT)}: {target}")
     assert not broken

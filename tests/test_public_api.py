@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lakeload as ll
@@ -36,7 +36,9 @@ def test_every_public_thing_is_documented() -> None:
         for name in ll.__all__
         if inspect.isclass(found := getattr(ll, name))
         for member, value in vars(found).items()
-        if not member.startswith("_") and (callable(value) or isinstance(value, property)) and not inspect.getdoc(value)
+        if not member.startswith("_")
+        and (callable(value) or isinstance(value, property))
+        and not inspect.getdoc(value)
     ]
     assert not bare
 
@@ -69,20 +71,28 @@ def _describe_class(name: str, found: type) -> Iterator[str]:
         if member.startswith("_"):
             continue
         if isinstance(value, property):
-            yield f"    {name}.{member}: {_text(inspect.signature(value.fget).return_annotation)}"
+            yield f"    {name}.{member}: {inspect.signature(value.fget).return_annotation}"
         elif isinstance(value, staticmethod | classmethod):
             yield f"    {name}.{member}{_signature(value.__func__)}"
         elif inspect.isfunction(value):
             yield f"    {name}.{member}{_signature(value)}"
 
 
-def _signature(function: object) -> str:
-    text = str(inspect.signature(function))  # type: ignore[arg-type]  # callable, but typed as object
-    return re.sub(r"<factory>|<function (\w+) at 0x[0-9a-f]+>", lambda m: m[1] or "...", text).replace("'", "")
+class _Bare(str):
+    """An annotation that is shown without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
-def _text(annotation: object) -> str:
-    return str(annotation).replace("'", "")
+def _signature(function: Callable[..., object]) -> str:
+    found = inspect.signature(function)
+    parameters = [
+        p if p.annotation is p.empty else p.replace(annotation=_Bare(p.annotation))
+        for p in found.parameters.values()
+    ]
+    shown = str(found.replace(parameters=parameters, return_annotation=_Bare(found.return_annotation)))
+    return re.sub(r"<factory>|<function (\w+) at 0x[0-9a-f]+>", lambda match: match[1] or "...", shown)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from readers import assert_same_rows, delta_readers, iceberg_readers, pyiceberg_properties, read_delta, read_iceberg
+from readers import (
+    assert_same_rows,
+    delta_readers,
+    iceberg_readers,
+    pyiceberg_properties,
+    read_delta,
+    read_iceberg,
+)
 from services.seaweedfs import S3
 
 ROWS = pa.table(
@@ -32,7 +39,9 @@ def _place(request: pytest.FixtureRequest, where: str, tmp_path: Path) -> tuple[
 
 @pytest.mark.parametrize("where", ["local", pytest.param("s3", marks=pytest.mark.s3)])
 @pytest.mark.parametrize("engine", delta_readers)
-def test_delta_reader_returns_what_another_library_wrote(request: pytest.FixtureRequest, where: str, engine: str, tmp_path: Path) -> None:
+def test_delta_reader_returns_what_another_library_wrote(
+    request: pytest.FixtureRequest, where: str, engine: str, tmp_path: Path
+) -> None:
     from deltalake import write_deltalake
 
     root, storage = _place(request, where, tmp_path)
@@ -43,11 +52,15 @@ def test_delta_reader_returns_what_another_library_wrote(request: pytest.Fixture
 
 @pytest.mark.parametrize("where", ["local", pytest.param("s3", marks=pytest.mark.s3)])
 @pytest.mark.parametrize("engine", iceberg_readers)
-def test_iceberg_reader_returns_what_another_library_wrote(request: pytest.FixtureRequest, where: str, engine: str, tmp_path: Path) -> None:
+def test_iceberg_reader_returns_what_another_library_wrote(
+    request: pytest.FixtureRequest, where: str, engine: str, tmp_path: Path
+) -> None:
     from pyiceberg.catalog.sql import SqlCatalog
 
     root, storage = _place(request, where, tmp_path)
-    catalog = SqlCatalog("c", uri=f"sqlite:///{tmp_path}/c.db", warehouse=root, **pyiceberg_properties(storage))
+    catalog = SqlCatalog(
+        "c", uri=f"sqlite:///{tmp_path}/c.db", warehouse=root, **pyiceberg_properties(storage)
+    )
     catalog.create_namespace("n")
     table = catalog.create_table("n.t", schema=ROWS.schema, location=f"{root}/t")
     table.append(ROWS)

@@ -17,7 +17,9 @@ TESTS = "uv run pytest"
 def _commands() -> list[str]:
     """Every shell line of the README."""
     bodies = re.findall(r"^```(?:bash|sh|console)[^\n]*\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    lines = (line.partition(" #")[0].removeprefix("$ ").strip() for body in bodies for line in body.splitlines())
+    lines = (
+        line.partition(" #")[0].removeprefix("$ ").strip() for body in bodies for line in body.splitlines()
+    )
     return [line for line in lines if line and not line.startswith("#")]
 
 

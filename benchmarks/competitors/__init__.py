@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-IMPORTS = {
+CATALOG = ("pyiceberg.catalog.sql", "pyiceberg.io.pyarrow", "sqlalchemy.dialects.sqlite")
+IMPORTS: dict[str, dict[str, tuple[str, ...]]] = {
     "lakeload": {
         "delta": ("lakeload.pipeline", "lakeload.formats.delta"),
-        "iceberg": ("lakeload.pipeline", "lakeload.formats.iceberg", "lakeload.catalogs.sql"),
+        "iceberg": ("lakeload.pipeline", "lakeload.formats.iceberg", "lakeload.catalogs.sql", *CATALOG),
     },
     "dlt": {
         "delta": ("dlt.common.libs.pyarrow", "dlt.common.libs.deltalake"),
-        "iceberg": ("dlt.common.libs.pyarrow", "dlt.common.libs.pyiceberg", "pyiceberg.catalog.sql"),
+        "iceberg": ("dlt.common.libs.pyarrow", "dlt.common.libs.pyiceberg", *CATALOG),
     },
     "polars": {
         "delta": ("deltalake",),
-        "iceberg": ("pyiceberg.table", "benchmarks.competitors.pyiceberg"),
+        "iceberg": ("benchmarks.competitors.pyiceberg", *CATALOG),
     },
+    "pyiceberg": {"iceberg": CATALOG},
 }
 
 

@@ -12,11 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-REPORTED = ("dlt", "duckdb", "deltalake", "polars", "pyarrow", "pyiceberg")
+REPORTED = ("lakeload", "dlt", "duckdb", "deltalake", "polars", "pyarrow", "pyiceberg")
 
 
 def main() -> None:
-    """Import the modules of IMPORTS (with commas between) and of CALL (`module:function`); time the function."""
+    """Import the modules of IMPORTS, split at commas, and of CALL, `module:function`; time the function."""
     call, imports, arguments, result = sys.argv[1:]
     for name in filter(None, imports.split(",")):
         importlib.import_module(name)
@@ -33,8 +33,6 @@ def main() -> None:
 def versions() -> dict[str, str]:
     """Versions of the packages that matter, as installed here."""
     found = {"python": sys.version.split()[0]}
-    if lakeload := sys.modules.get("lakeload"):
-        found["lakeload"] = lakeload.__version__
     for package in REPORTED:
         try:
             found[package] = importlib.metadata.version(package)

@@ -43,7 +43,7 @@ class Environment:
         uv = os.environ.get("UV") or shutil.which("uv")
         if uv is None:
             raise SystemExit("uv is needed to make the competitors' environments")
-        print(f"installing {', '.join(self.packages)}", file=sys.stderr, flush=True)
+        print(f"installing the environment {self.name}", file=sys.stderr, flush=True)
         self._uv(uv, "venv", "--clear", "--python", sys.executable, self.place)
         # Compiled now: the first run must not pay for it.
         self._uv(uv, "pip", "install", "--compile-bytecode", "--python", interpreter, *self.packages)
@@ -54,12 +54,14 @@ class Environment:
         subprocess.run([*command, "--quiet"], env=clean, cwd=cache("environments"), check=True)
 
 
-def _dependencies() -> tuple[str, ...]:
-    """What a user of lakeload gets: the project's own environment holds more, and pyarrow imports pandas
-    wherever it finds it.
+def _lakeload() -> tuple[str, ...]:
+    """This project and what it depends on, as its users get it.
+
+    The project's own environment holds more, and pyarrow imports pandas wherever it finds it.
     """
-    project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())
-    return tuple(project["project"]["dependencies"])
+    root = Path(__file__).resolve().parents[2]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    return ("--editable", str(root), *project["dependencies"])
 
 
 PROJECT = Environment("project")
@@ -71,7 +73,7 @@ PYICEBERG = "pyiceberg[pyarrow,sql-sqlite]==0.12.0"
 ENVIRONMENTS = {
     environment.name: environment
     for environment in (
-        Environment("lakeload", (*_dependencies(), PYARROW, POLARS, DELTALAKE, PYICEBERG)),
+        Environment("lakeload", (*_lakeload(), PYARROW, POLARS, DELTALAKE, PYICEBERG)),
         Environment("dlt", ("dlt[filesystem,deltalake,pyiceberg]==1.31.0", PYARROW)),
         Environment("duckdb", ("duckdb==1.5.5",)),
         Environment("deltalake", (DELTALAKE, PYARROW)),

@@ -25,7 +25,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from lakeload.config import StorageOptions
 from lakeload.errors import CatalogError, ConfigError
 from lakeload.formats.iceberg import IcebergTable
-from lakeload.formats.iceberg_document import Change, Document, plain
+from lakeload.formats.iceberg_document import FORMAT_VERSION, Change, Document, plain, unsupported_version
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class _Remote:
             return None
         if cached is not None and cached.location == table.metadata_location:
             return cached
-        return _document(table.metadata_location, table.metadata)
+        return self._document(table.metadata_location, table.metadata)
 
     def publish(self, base: Document | None, change: Change) -> Document | None:
         from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError
@@ -180,7 +180,7 @@ class _Remote:
             return None
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the server may have done it
             return self._after_failure(base, change, error)
-        return _document(answer.metadata_location, answer.metadata)
+        return self._document(answer.metadata_location, answer.metadata)
 
     def _send(self, base: Document | None, change: Change) -> Any:
         from pyiceberg.table import CommitTableRequest, Table
@@ -217,15 +217,16 @@ class _Remote:
             raise error
         return None
 
+    def _document(self, location: str, metadata: Any) -> Document:
+        if metadata.format_version != FORMAT_VERSION:  # pyiceberg cannot even print the others
+            raise unsupported_version(metadata.format_version, self._identifier[-1])
+        return Document.parse(location, metadata.model_dump_json(by_alias=True, exclude_none=True).encode())
+
     def _make_namespace(self) -> None:
         from pyiceberg.exceptions import NamespaceAlreadyExistsError
 
         with self._catalog.guarded(), suppress(NamespaceAlreadyExistsError):
             self._catalog.library.create_namespace(self._identifier[0])
-
-
-def _document(location: str, metadata: Any) -> Document:
-    return Document.parse(location, metadata.model_dump_json(by_alias=True, exclude_none=True).encode())
 
 
 def _requirements(base: Document | None) -> list[dict[str, Any]]:
@@ -247,7 +248,7 @@ def _updates(base: Document | None, change: Change) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if new is not None:
         found.append({"action": "assign-uuid", "uuid": new.uuid})
-        found.append({"action": "upgrade-format-version", "format-version": 2})
+        found.append({"action": "upgrade-format-version", "format-version": FORMAT_VERSION})
     if change.schema is not None:
         found.append({"action": "add-schema", "schema": plain(change.schema)})
         found.append({"action": "set-current-schema", "schema-id": -1})
@@ -273,8 +274,7 @@ def _read_uri(uri: str) -> tuple[str, dict[str, str]]:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
         raise ConfigError(
             "the catalog URI cannot be read",
-            hint="Write rest+https://host/path?warehouse=name&credential=id:secret, secrets in the query only.",
+            hint="Write rest+https://host/path?warehouse=name&credential=id:secret; no user before the host.",
         )
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", "")), dict(
-        parse_qsl(parts.query)
-    )
+    place = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+    return place, dict(parse_qsl(parts.query))

@@ -96,12 +96,22 @@ class SqlCatalog:
         """The same database as pyiceberg's catalog."""
         if self._opened is None:
             from pyiceberg.catalog.sql import SqlCatalog as LibraryCatalog
+            from sqlalchemy import NullPool, create_engine
 
             self._make_directory()
             with self.guarded():
-                self._opened = LibraryCatalog(
-                    self._name, uri=self._url, warehouse=self._warehouse, **self._options.for_pyiceberg()
+                library = LibraryCatalog(
+                    self._name,
+                    uri=self._url,
+                    warehouse=self._warehouse,
+                    pool_pre_ping="true",
+                    **self._options.for_pyiceberg(),
                 )
+            if library.engine.dialect.name == "sqlite":
+                # A connection costs microseconds, and one left open keeps the file busy.
+                library.engine.dispose()
+                library.engine = create_engine(self._url, poolclass=NullPool)
+            self._opened = library
         return self._opened
 
     def _make_directory(self) -> None:
@@ -194,11 +204,14 @@ class _Row:
     def _key(self) -> tuple[Any, ...]:
         from pyiceberg.catalog.sql import IcebergTables
 
-        return (
-            IcebergTables.catalog_name == self._catalog.library.name,
+        library = self._catalog.library
+        only_tables = library._iceberg_type_filter()  # noqa: SLF001 - tells tables from views
+        key = (
+            IcebergTables.catalog_name == library.name,
             IcebergTables.table_namespace == self._namespace,
             IcebergTables.table_name == self._name,
         )
+        return key if only_tables is None else (*key, only_tables)
 
     def _location(self) -> str | None:
         from pyiceberg.catalog.sql import IcebergTables

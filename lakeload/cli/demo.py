@@ -48,12 +48,15 @@ def run_demo(folder: Path | None, *, debug: bool) -> None:
         out.print("[bold]Flights out of New York, loaded into Delta Lake and Apache Iceberg at once[/]\n")
         out.print("This program does it:\n")
         _print_source(out, load_flights)
-        for number, report in enumerate(load_flights(place), start=1):
-            out.print(f"\n[bold]{DELIVERIES[number - 1]}[/]")
+        runs = load_flights(place)
+        for number, title in enumerate(DELIVERIES, start=1):
+            out.print(f"\n[bold]{title}[/]")
+            with out.status("loading"):
+                report = next(runs)
             _print_run(out, report, number)
         _print_tables(out, lakeload.Lakehouse(place, format="both"))
         out.print(f"\nThe lakehouse is a plain folder: {place}", markup=False)
-        out.print("Look around, or run the demo on it again and see that nothing is loaded twice:\n")
+        out.print("Look around in it, or run the demo on it again and see that nothing is loaded twice:\n")
         for line in (f"inspect {place}", f"inspect {place} flights", f"demo {place}"):
             out.print(f"  lakeload {line}", markup=False)
 
@@ -84,9 +87,7 @@ def _print_run(out: Console, report: RunReport, delivery: int) -> None:
         for change in table.schema_changes:
             out.print(f"  [green]{name}: {change}[/]")
         if any(change.kind == "widen" for change in table.schema_changes):
-            out.print(
-                f"  [dim]{name}: Delta rewrote its files for the wider type, in a version of its own[/]"
-            )
+            out.print(f"  [dim]{name}: older files rewritten with the wider type; no row changed[/]")
     out.print(f"  [dim]load {report.sequence} of pipeline {report.pipeline}, {seconds(report.seconds)}[/]")
 
 
@@ -127,9 +128,10 @@ def _print_answer(out: Console, lake: Lakehouse) -> None:
     import polars as pl
 
     start = time.perf_counter()
+    delay = pl.col("dep_delay")
     answer = (
         lake.table("flights").to_polars()
-        .group_by("carrier").agg((pl.col("dep_delay") > LATE).mean().alias("late"), pl.col("dep_delay").count().alias("flights"))
+        .group_by("carrier").agg((delay > LATE).mean().alias("late"), delay.count().alias("flights"))
         .filter(pl.col("flights") >= ENOUGH)
         .join(lake.table("airlines").to_polars(), on="carrier")
         .sort("late", descending=True).head(3)

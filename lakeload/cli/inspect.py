@@ -151,8 +151,10 @@ def _print_lake(out: Console, lake: Lakehouse, tables: Mapping[str, Mapping[str,
 def _print_table(out: Console, facts: Mapping[str, Any], limit: int) -> None:
     out.print(f"[bold]{_safe(facts['table'])}[/]  {_safe(facts['location'])}")
     for form, contents in facts["formats"].items():
-        rows, files, volume = _amounts(contents)
-        out.print(f"  {form}: {rows} rows in {files} files, {volume}", markup=False)
+        rows = "an unknown number of rows" if contents["rows"] is None else count(contents["rows"], "row")
+        out.print(
+            f"  {form}: {rows} in {count(contents['files'], 'file')}, {size(contents['bytes'])}", markup=False
+        )
     for label in ("partition_by", "sort_by"):
         if facts[label]:
             out.print(f"  {label.replace('_', ' ')} {', '.join(facts[label])}", markup=False)

@@ -94,7 +94,8 @@ def usage_error(error: Exception) -> int:
     context = getattr(error, "ctx", None)
     command = getattr(context, "command_path", "lakeload")
     text = " ".join(message().replace("Value error, ", "").split()).rstrip(".")
-    say(f"{text[:1].lower()}{text[1:]}. See: {command} --help")
+    stop = "" if text.endswith("?") else "."
+    say(f"{text[:1].lower()}{text[1:]}{stop} See: {command} --help")
     return code
 
 

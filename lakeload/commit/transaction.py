@@ -47,11 +47,7 @@ def publish(
         if state and token and state.sequences.get(token.pipeline, 0) >= token.sequence:
             return AlreadyApplied(state.version)
         whole = table.formats == ("delta", "iceberg")  # rebases each side for itself
-        planned = (
-            changeset
-            if whole
-            else rebase(changeset, state, table=table.name, check_ids="iceberg" in table.formats)
-        )
+        planned = changeset if whole else rebase(changeset, state, table=table.name)
         result = table.commit(planned, state)
         if not isinstance(result, Conflict):
             return result

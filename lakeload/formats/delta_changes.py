@@ -7,7 +7,6 @@ section "Actions").
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from lakeload import __version__
 from lakeload.errors import TableError
 from lakeload.formats.delta_definition import changed, created
 from lakeload.formats.delta_features import check_removal
@@ -212,7 +212,7 @@ def _commit_info(
             "numOutputRows": str(sum(file.rows for file in changeset.add)),
             "numOutputBytes": str(sum(file.size for file in changeset.add)),
         },
-        "engineInfo": f"lakeload/{_version()}",
+        "engineInfo": f"lakeload/{__version__}",
         "isBlindAppend": changeset.operation == "append" and not removed,
         "txnId": str(uuid.uuid4()),
         LOAD_ID_KEY: changeset.load_id,
@@ -234,5 +234,3 @@ def _operation(changeset: Changeset, base: View | None, removed: int) -> str:
 
 
 @cache
-def _version() -> str:
-    return importlib.metadata.version("lakeload")

@@ -26,7 +26,6 @@ ENTRY = re.compile(r"^(\d{20})\.json$")
 _CHECKPOINT = re.compile(
     r"^(?P<version>\d{20})\.checkpoint(?:\.(?P<part>\d{10})\.(?P<parts>\d{10})|\.[0-9a-f-]{36})?\.(?:parquet|json)$"
 )
-_ROWS = re.compile(r'"numRecords"\s*:\s*(\d+)')
 _READERS = 8
 
 Action = dict[str, Any]
@@ -212,15 +211,26 @@ def relative_path(raw: str, root: str) -> str:
     return path
 
 
+class _Stats(msgspec.Struct, rename="camel"):
+    """The one statistic a load needs; the others are skipped without being built."""
+
+    num_records: int | None = None
+
+
+def _rows(add: Action) -> int | None:
+    try:
+        found = msgspec.json.decode(add.get("stats") or "{}", type=_Stats).num_records
+    except msgspec.MsgspecError:
+        found = None
+    return (add.get("stats_parsed") or {}).get("numRecords") if found is None else found
+
+
 def _log_file(add: Action, root: str) -> LogFile:
-    stats = add.get("stats")
-    rows = _ROWS.search(stats) if stats else None
-    parsed = (add.get("stats_parsed") or {}).get("numRecords")
     return LogFile(
         path=relative_path(add["path"], root),
         raw=add["path"],
         size=add["size"],
-        rows=int(rows[1]) if rows else parsed,
+        rows=_rows(add),
         partition=add.get("partitionValues") or {},
         vector=add.get("deletionVector"),
     )

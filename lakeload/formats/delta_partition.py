@@ -1,8 +1,8 @@
 """Partition values as Delta writes them: text in `add.partitionValues`, one per partition column.
 
-Part of commit. The texts are those of the Delta protocol, section "Partition Value Serialization". A
-partition field with a transform becomes a plain column named like the field, which exists only in the
-log and holds a value people can read: year 2024, month "2024-03", hour "2024-03-01-13".
+Part of commit. The texts themselves are `lakeload.model.partition_text`'s; here is what Delta makes of
+them. A partition field with a transform becomes a plain column named like the field, which exists only in
+the log and holds a value people can read: year 2024, month "2024-03", hour "2024-03-01-13".
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pyarrow as pa
 from lakeload.errors import TableError
 from lakeload.model.files import Value
 from lakeload.model.layout import PartitionField
+from lakeload.model.partition_text import NULL_FOLDER, folder_text, human_text
 
 _GENERATED: Mapping[str, pa.DataType] = {
     "year": pa.int32(),
@@ -64,9 +65,8 @@ class PartitionColumn:
         """
         if value is None:
             return None
-        human = _TO_HUMAN.get(self.field.transform)
-        text = _text(human(value) if human else value)
-        if not text:
+        text = human_text(self.field, value)
+        if not text or (isinstance(value, float) and not math.isfinite(value)):
             raise TableError(
                 f"Delta has no text for the partition value {value!r}",
                 table=self.table,
@@ -96,14 +96,10 @@ class PartitionColumn:
             ) from error
 
 
-NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
-"""What a path says for null, by the convention of Hive."""
-
-
 def contradiction(path: str, values: Mapping[str, str | None]) -> str | None:
-    """The part of a path that tells another partition value than the log will; `None` when none does.
+    """The folder of a path that tells another partition value than the log will; `None` when none does.
 
-    Some readers (Polars) believe folders `name=value`, percent-encoded, more than the log or the file.
+    Some readers (Polars) believe folders `name=value` more than the log or the file.
 
     Example:
         >>> contradiction("data/p=a-2Fb/1.parquet", {"p": "a/b"})
@@ -112,10 +108,10 @@ def contradiction(path: str, values: Mapping[str, str | None]) -> str | None:
         True
     """
     for folder in path.split("/")[:-1]:
-        name, found, text = folder.partition("=")
+        name, found, _ = folder.partition("=")
         if found and name in values:
-            told = None if text == NULL_FOLDER else unquote(text)
-            if told != values[name]:
+            text = values[name]
+            if text == NULL_FOLDER or unquote(folder) != unquote(folder_text(name, text)):
                 return folder
     return None
 
@@ -151,30 +147,6 @@ def _kind(field: PartitionField, schema: pa.Schema, table: str) -> pa.DataType:
     return _GENERATED.get(field.transform, source)
 
 
-def _text(value: Value) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return repr(value) if math.isfinite(value) else ""
-        case Decimal():
-            return format(value, "f")
-        case dt.datetime():
-            return _timestamp_text(value)
-        case dt.date():
-            return value.isoformat()
-        case _:
-            return str(value)
-
-
-def _timestamp_text(value: dt.datetime) -> str:
-    # The form with "T" and "Z" says its zone; the one without is read in the session's zone by
-    # some engines, so that it is kept for timestamps that have none.
-    if value.tzinfo is None:
-        return value.isoformat(sep=" ", timespec="microseconds")
-    return value.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
 def _value(text: str, kind: pa.DataType) -> Value:
     if pa.types.is_timestamp(kind):
         return _timestamp(text, zoned=kind.tz is not None)
@@ -198,18 +170,9 @@ def _boolean(text: str) -> bool:
     return known[text.lower()]
 
 
-def _month_text(months: int) -> str:
-    return f"{1970 + months // 12:04d}-{months % 12 + 1:02d}"
-
-
 def _months(text: str) -> int:
     year, month = text.rsplit("-", 1)
     return (int(year) - 1970) * 12 + int(month) - 1
-
-
-def _hour_text(hours: int) -> str:
-    day = _EPOCH + dt.timedelta(days=hours // 24)
-    return f"{day.isoformat()}-{hours % 24:02d}"
 
 
 def _hours(text: str) -> int:
@@ -217,11 +180,6 @@ def _hours(text: str) -> int:
     return (dt.date.fromisoformat(day) - _EPOCH).days * 24 + int(hour)
 
 
-_TO_HUMAN: Mapping[str, Callable[..., Value]] = {
-    "year": lambda years: 1970 + years,
-    "month": _month_text,
-    "hour": _hour_text,
-}
 _TO_MACHINE: Mapping[str, Callable[..., Value]] = {
     "year": lambda year: year - 1970,
     "month": _months,

@@ -19,6 +19,7 @@ from lakeload.formats.delta_features import check_table
 from lakeload.formats.delta_log import LogFile, Snapshot
 from lakeload.formats.delta_partition import PartitionColumn, partition_columns
 from lakeload.formats.delta_schema import to_arrow
+from lakeload.formats.delta_stats import whole_number
 from lakeload.model.files import LiveFile
 from lakeload.model.layout import Layout, PartitionField
 from lakeload.model.schema import assign_ids, field_id, walk
@@ -127,7 +128,9 @@ def view(snapshot: Snapshot, *, table: str, known: View | None = None) -> View:
     columns = partition_columns(layout.partition_by, whole, table=table)
     hidden = {column.name for column in columns if column.generated}
     visible = pa.schema([field for field in whole if field.name not in hidden])
-    schema, last = assign_ids(visible, max(largest_id(visible), int(properties.get(LAST_ID_PROPERTY, 0))))
+    schema, last = assign_ids(
+        visible, max(largest_id(visible), whole_number(properties, LAST_ID_PROPERTY, 0))
+    )
     return View(snapshot, fields, schema, last, columns, layout, _spelled(properties), {})
 
 
@@ -148,8 +151,12 @@ def _layout(properties: Mapping[str, str], partition_columns: Sequence[str], sch
 
 
 def _texts(properties: Mapping[str, str], key: str) -> list[str]:
-    found = json.loads(properties.get(key, "[]"))
-    return [str(text) for text in found]
+    """Our own list, unless somebody wrote something else there."""
+    try:
+        found = json.loads(properties.get(key, "[]"))
+    except ValueError:
+        return []
+    return [str(text) for text in found] if isinstance(found, list) else []
 
 
 def _spelled(properties: dict[str, str]) -> dict[str, str]:

@@ -109,8 +109,7 @@ class DualTable:
         token = changeset.token
         if base and token and base.sequences.get(token.pipeline, 0) >= token.sequence:
             return AlreadyApplied(base.version)
-        by_id = table.formats == ("iceberg",)
-        return table.commit(rebase(changeset, base, table=self.name, check_ids=by_id), base)
+        return table.commit(rebase(changeset, base, table=self.name), base)
 
 
 def _present(delta: TableState | None, iceberg: TableState | None) -> Mapping[str, TableState]:

@@ -1,6 +1,6 @@
 """An Iceberg table behind the `Table` protocol: the last step of extract → normalize → write → commit.
 
-Reads go through pyiceberg and Polars. Commits do not: pyiceberg assigns its own field ids, retries a
+Reads are planned by pyiceberg. Commits are not its own: pyiceberg assigns its own field ids, retries a
 conflict blindly and handles the whole metadata file for every commit, so snapshots are built here and
 published through the catalog's compare-and-swap.
 
@@ -18,11 +18,12 @@ import pyarrow as pa
 
 from lakeload.errors import StorageError, TableError
 from lakeload.formats.iceberg_commit import Moved, Planner, deletes_of
-from lakeload.formats.iceberg_document import Document, Register
+from lakeload.formats.iceberg_document import FORMAT_VERSION, Document, Register, unsupported_version
 from lakeload.formats.iceberg_files import live_file
 from lakeload.formats.iceberg_layout import to_layout
 from lakeload.formats.iceberg_manifests import ManifestReader, is_data
 from lakeload.formats.iceberg_position import sequences
+from lakeload.formats.iceberg_scan import read_rows
 from lakeload.formats.iceberg_schema import same_columns, to_arrow
 from lakeload.formats.iceberg_snapshot import LOAD_ID_KEY
 from lakeload.model.changes import AlreadyApplied, Committed, Conflict
@@ -107,7 +108,8 @@ class IcebergTable:
         if base is not None and token is not None and base.sequences.get(token.pipeline, 0) >= token.sequence:
             return AlreadyApplied(base.version)
         try:
-            return self._publish(changeset, base.handle if base is not None else None)
+            with self._store.guarded():
+                return self._publish(changeset, base.handle if base is not None else None)
         except Moved as moved:
             return Conflict(str(moved))
 
@@ -144,43 +146,67 @@ class IcebergTable:
         return Planner(self._name, self._store.root, self._manifests, self._open_store, now_ms)
 
     def files(self, state: TableState) -> Sequence[LiveFile]:
-        """Live data files of that version."""
+        """Live data files of that version.
+
+        Raises:
+            StorageError: A manifest cannot be read.
+        """
         document: Document = state.handle
         model = document.model
         schema, specs, reader = model.schema(), model.specs(), self._manifests
         kinds = {number: spec.partition_type(schema).fields for number, spec in specs.items()}
-        deletes = deletes_of(reader, document)
-        return [
-            live_file(
-                entry,
-                model.location,
-                kinds[manifest.partition_spec_id],
-                current=manifest.partition_spec_id == model.default_spec_id,
-                deletes=deletes is not None and deletes.touch(entry),
-            )
-            for manifest in reader.manifests(document)
-            if is_data(manifest)
-            for entry in reader.entries(manifest)
-        ]
+        with self._store.guarded():
+            deletes = deletes_of(reader, document)
+            return [
+                live_file(
+                    entry,
+                    model.location,
+                    kinds[manifest.partition_spec_id],
+                    current=manifest.partition_spec_id == model.default_spec_id,
+                    deletes=deletes is not None and deletes.touch(entry),
+                )
+                for manifest in reader.manifests(document)
+                if is_data(manifest)
+                for entry in reader.entries(manifest)
+            ]
 
     def scan(self, state: TableState, columns: Sequence[str] | None) -> pa.RecordBatchReader:
-        """Stream the rows of that version; all columns, in table order, when `columns` is `None`."""
-        schema = without_ids(state.schema)
+        """Stream the rows of that version; all columns, in table order, when `columns` is `None`.
+
+        Raises:
+            TableError: There is no such column.
+        """
+        schema = state.schema
         if columns is not None:
             missing = [name for name in columns if name not in schema.names]
             if missing:
                 raise TableError("there is no such column", table=self._name, column=missing[0])
             schema = pa.schema([schema.field(name) for name in columns])
+        return pa.RecordBatchReader.from_batches(without_ids(schema), self._batches(state, schema))
+
+    def _batches(self, state: TableState, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         if state.version is None:
-            return pa.RecordBatchReader.from_batches(schema, [])
-        scan = self._library_table(state).scan(selected_fields=tuple(schema.names) or ("*",))
-        reader = scan.to_arrow_batch_reader()
+            return
+        scan = self._library_table(state).scan(selected_fields=tuple(schema.names))
+        spec = state.handle.model.specs()
+        with self._store.guarded():
+            for task in scan.plan_files():
+                constants = frozenset(
+                    field.source_id
+                    for field in spec[task.file.spec_id].fields
+                    if str(field.transform) == "identity"
+                )
+                with self._io.new_input(task.file.file_path).open() as source:
+                    rows = None if task.delete_files else read_rows(source, schema, constants, self._name)
+                    yield from self._library_batches(scan, task, schema) if rows is None else rows
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            for batch in reader:
-                yield batch.select(schema.names).cast(schema)
+    def _library_batches(self, scan: Any, task: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        from pyiceberg.io.pyarrow import ArrowScan
 
-        return pa.RecordBatchReader.from_batches(schema, batches())
+        plain = without_ids(schema)
+        reader = ArrowScan(scan.table_metadata, self._io, scan.projection(), scan.row_filter)
+        for batch in reader.to_record_batches([task]):
+            yield batch.select(plain.names).cast(plain)
 
     def lazy(self, state: TableState) -> Any:
         """A `polars.LazyFrame` over that version, read natively by Polars."""
@@ -249,12 +275,8 @@ class IcebergTable:
 
     def _refuse_features(self, document: Document) -> None:
         version = document.get("format-version")
-        if version != 2:  # noqa: PLR2004 - the one supported
-            raise TableError(
-                f"the table has Iceberg format version {version}; version 2 is supported",
-                table=self._name,
-                hint="Upgrade it to version 2 with another engine, or load into another table.",
-            )
+        if version != FORMAT_VERSION:
+            raise unsupported_version(version, self._name)
         if document.properties.get("write.wap.enabled", "").lower() == "true":
             raise TableError(
                 "the table asks for write-audit-publish (write.wap.enabled), which is not supported",

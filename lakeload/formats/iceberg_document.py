@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 
+from lakeload.errors import StorageError, TableError
+
 if TYPE_CHECKING:
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.sorting import SortOrder
 
+FORMAT_VERSION = 2
+"""The version of the specification that is read and written."""
 KEEP_VERSIONS = "write.metadata.previous-versions-max"
 DELETE_OLD = "write.metadata.delete-after-commit.enabled"
 METADATA_PATH = "write.metadata.path"
@@ -111,9 +115,20 @@ class Document:
 
     @classmethod
     def parse(cls, location: str, data: bytes) -> Document:
-        """Read the bytes of a metadata file; `.gz.metadata.json` is compressed."""
-        text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        return cls(location, msgspec.json.decode(text, type=dict[str, msgspec.Raw]))
+        """Read the bytes of a metadata file, compressed or not.
+
+        Raises:
+            StorageError: They are no metadata.
+        """
+        try:
+            text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+            return cls(location, msgspec.json.decode(text, type=dict[str, msgspec.Raw]))
+        except (msgspec.DecodeError, EOFError, OSError) as error:
+            raise StorageError(
+                "the table's metadata file is damaged",
+                place=location,
+                hint="Restore it, or point the catalog to an older metadata file.",
+            ) from error
 
     def encode(self) -> bytes:
         """The bytes of the metadata file."""
@@ -244,7 +259,7 @@ def created(location: str, change: Change) -> Document:
     assert new is not None  # noqa: S101 - callers check; narrows the type
     assert schema is not None  # noqa: S101 - as above
     facts = {
-        "format-version": 2,
+        "format-version": FORMAT_VERSION,
         "table-uuid": new.uuid,
         "location": new.location,
         "last-sequence-number": 0,
@@ -273,6 +288,15 @@ def created(location: str, change: Change) -> Document:
     if change.snapshot is None:
         return empty
     return empty._with_snapshot(location, parts, change.snapshot, change.at_ms)  # noqa: SLF001 - same module
+
+
+def unsupported_version(version: object, table: str) -> TableError:
+    """What to say of a table in another format version."""
+    return TableError(
+        f"the table has Iceberg format version {version}; version {FORMAT_VERSION} is supported",
+        table=table,
+        hint=f"Upgrade it to version {FORMAT_VERSION} with another engine, or load into another table.",
+    )
 
 
 def plain(model: Any) -> Any:

@@ -194,31 +194,37 @@ class Deletes:
 
     def __init__(self, entries: Iterable[ManifestEntry]) -> None:
         self._paths: dict[str, int] = {}
-        self._scopes: list[tuple[int, tuple[Any, ...], int, bool]] = []
+        self._positions: dict[tuple[Any, ...], int] = {}
+        self._equalities: dict[tuple[Any, ...], int] = {}
         for entry in entries:
             self._add(entry)
 
     def _add(self, entry: ManifestEntry) -> None:
+        """Note the largest sequence number of the deletes of one file, or of one partition."""
         from pyiceberg.manifest import DataFileContent
 
         file, sequence = entry.data_file, entry.sequence_number or 0
         lower = (file.lower_bounds or {}).get(_FILE_PATH_ID)
         upper = (file.upper_bounds or {}).get(_FILE_PATH_ID)
-        equality = file.content == DataFileContent.EQUALITY_DELETES
-        if not equality and lower is not None and lower == upper:
+        if file.content == DataFileContent.EQUALITY_DELETES:
+            place = _partition_of(file)
+            self._equalities[place] = max(sequence, self._equalities.get(place, 0))
+        elif lower is not None and lower == upper:
             path = lower.decode()
             self._paths[path] = max(sequence, self._paths.get(path, 0))
         else:
-            self._scopes.append((file.spec_id, tuple(file.partition._data), sequence, equality))  # noqa: SLF001 - Record offers no iteration
+            place = _partition_of(file)
+            self._positions[place] = max(sequence, self._positions.get(place, 0))
 
     def touch(self, entry: ManifestEntry) -> bool:
         """Whether a delete may apply to the file (specification, section "Scan Planning")."""
         file, sequence = entry.data_file, entry.sequence_number or 0
-        if self._paths.get(file.file_path, -1) >= sequence:
-            return True
-        place = (file.spec_id, tuple(file.partition._data))  # noqa: SLF001 - as above
-        return any(
-            ((spec, values) == place or (equality and not values))
-            and (sequence < at if equality else sequence <= at)
-            for spec, values, at, equality in self._scopes
-        )
+        place = _partition_of(file)
+        positions = max(self._paths.get(file.file_path, -1), self._positions.get(place, -1))
+        everywhere = max((at for (_, *values), at in self._equalities.items() if not values), default=-1)
+        equalities = max(self._equalities.get(place, -1), everywhere)
+        return sequence <= positions or sequence < equalities
+
+
+def _partition_of(file: IcebergFile) -> tuple[Any, ...]:
+    return (file.spec_id, *file.partition._data)  # noqa: SLF001 - Record offers no iteration

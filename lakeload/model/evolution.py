@@ -35,14 +35,13 @@ def find(schema: pa.Schema, path: Sequence[str]) -> pa.Field | None:
     return found
 
 
-def rebase(changeset: Changeset, state: TableState | None, *, table: str, check_ids: bool) -> Changeset:
+def rebase(changeset: Changeset, state: TableState | None, *, table: str) -> Changeset:
     """The changeset as it must be published on `state`.
 
     Args:
         changeset: Planned against an earlier version, or for a table that did not exist.
         state: The version it will be published on; `None` when the table does not exist.
         table: Table name, for messages.
-        check_ids: Whether readers find columns by field id (Iceberg) and not by name (Delta).
 
     Raises:
         ConflictError: The newer version contradicts the plan: a column has another type or identity,
@@ -59,7 +58,7 @@ def rebase(changeset: Changeset, state: TableState | None, *, table: str, check_
     if changeset.create and changeset.create.layout.partition_by != state.layout.partition_by:
         raise _moved(table, "was created by somebody else with another partitioning")
     schema, _ = apply_changes(state.schema, state.last_column_id, pending)
-    _check_columns(changeset.schema, schema, table, check_ids=check_ids)
+    _check_columns(changeset.schema, schema, table)
     return replace(changeset, schema=schema, schema_changes=tuple(pending), create=None)
 
 
@@ -88,14 +87,14 @@ def _is_pending(change: SchemaChange, schema: pa.Schema, table: str) -> bool:
     return True
 
 
-def _check_columns(written: pa.Schema, published: pa.Schema, table: str, *, check_ids: bool) -> None:
+def _check_columns(written: pa.Schema, published: pa.Schema, table: str) -> None:
     """Every column of the files must mean the same column of the table."""
 
     def visit(path: tuple[str, ...], field: pa.Field) -> None:
         there = find(published, path)
         if there is None:
             raise _moved(table, f"lost its column {'.'.join(path)}")
-        if check_ids and field_id(there) != field_id(field):
+        if field_id(there) != field_id(field):
             raise _moved(table, f"has another column {'.'.join(path)}")
         if not children(field.type) and there.type != field.type:
             raise _moved(table, f"changed its column {'.'.join(path)} to {there.type}")

@@ -18,7 +18,6 @@ from lakeload.normalize.incoming import Path
 
 Convert = Callable[[pa.Array], pa.Array]
 
-_CALENDAR = (pa.date32(), pa.timestamp("us"), pa.timestamp("us", "UTC"))
 _DAYS = (-719_162, 2_932_896)
 """0001-01-01 and 9999-12-31, in days since 1970."""
 _MICROSECONDS = (_DAYS[0] * 86_400_000_000, (_DAYS[1] + 1) * 86_400_000_000 - 1)
@@ -43,7 +42,8 @@ def leaf_conversion(source: pa.DataType, target: pa.DataType, path: Path, *, top
     """The exact conversion between two leaf types; `None` when the bytes are already right.
 
     Dates and timestamps are always looked at: outside the years 1 to 9999 most readers, Python's
-    `datetime` among them, show another moment or none.
+    `datetime` among them, show another moment or none. So are decimals: Arrow does not keep producers
+    from exceeding the declared precision, and Parquet would cut such a number to a different one.
 
     Args:
         source: Type of the data.
@@ -57,7 +57,8 @@ def leaf_conversion(source: pa.DataType, target: pa.DataType, path: Path, *, top
     if pa.types.is_null(source):
         return lambda array: pa.nulls(len(array), target)
     if same_bytes(source, target, top=top):
-        return _guarded(_within_calendar, path, target) if target in _CALENDAR else None
+        check = _check(target)
+        return None if check is None else _guarded(check, path, target)
     found = _uuid_text if is_uuid(source) and target == pa.string() else _find(source, target)
     if found is None:
         raise SchemaError(
@@ -65,9 +66,7 @@ def leaf_conversion(source: pa.DataType, target: pa.DataType, path: Path, *, top
             column=".".join(path),
             hint="Cast it in the source, or hint another type.",
         )
-    if target in _CALENDAR:
-        found = _then_within_calendar(found)
-    return _guarded(found, path, target)
+    return _guarded(_then(found, _check(target)), path, target)
 
 
 def same_bytes(source: pa.DataType, target: pa.DataType, *, top: bool) -> bool:
@@ -156,6 +155,13 @@ def _find(source: pa.DataType, target: pa.DataType) -> Convert | None:
     return found
 
 
+def _check(target: pa.DataType) -> Convert | None:
+    """The look every value of the type gets even if its bytes need no change; returns the array."""
+    if pa.types.is_date(target) or pa.types.is_timestamp(target):
+        return _within_calendar
+    return _within_precision if pa.types.is_decimal(target) else None
+
+
 def _within_calendar(array: pa.Array) -> pa.Array:
     found = pc.min_max(array)
     low, high = found["min"].value, found["max"].value
@@ -165,8 +171,13 @@ def _within_calendar(array: pa.Array) -> pa.Array:
     return array
 
 
-def _then_within_calendar(convert: Convert) -> Convert:
-    return lambda array: _within_calendar(convert(array))
+def _within_precision(array: pa.Array) -> pa.Array:
+    array.validate(full=True)
+    return array
+
+
+def _then(convert: Convert, check: Convert | None) -> Convert:
+    return convert if check is None else lambda array: check(convert(array))
 
 
 def _cast(target: pa.DataType) -> Convert:

@@ -17,7 +17,8 @@ name alone, gives the same result everywhere, and leaves its own results as they
 
 Two names that fall into one are refused, never renamed by position: which of them would get the suffix
 would change with the order of the data. In a table that exists, a name is first looked for as it is, then
-by the rule on both sides, so that `UserId` finds the column `UserId`, `userid_` does not, and `user_id` does.
+by the rule on both sides, then without regard to case: `UserId`, `user_id` and `userid` all find the column
+`UserId` of a table made elsewhere.
 
 Table names follow the same rule, except that a leading `_` goes, because engines take such directories
 for hidden, and a leading digit gets `t_`.
@@ -91,7 +92,8 @@ def match_names(raws: Sequence[str], existing: Iterable[str], *, top: bool = Tru
     """Names in the lake by raw name, given the columns a table or struct already has.
 
     A raw name is the existing column of exactly that name, else the one existing column that the rule
-    makes equal to it, else a new column named by the rule.
+    makes equal to it, else the one that differs from its name by the rule in case alone, else a new column
+    named by the rule.
 
     Args:
         raws: Names in the source's spelling.
@@ -103,13 +105,16 @@ def match_names(raws: Sequence[str], existing: Iterable[str], *, top: bool = Tru
     """
     known = list(existing)
     exact = set(known)
+    # Two columns that differ in case alone are one to most engines, so case comes last.
     by_rule: dict[str, list[str]] = {}
+    by_case: dict[str, list[str]] = {}
     for name in known:
-        by_rule.setdefault(_rule_or_none(name), []).append(name)
+        by_rule.setdefault(_rule_or_blank(name), []).append(name)
+        by_case.setdefault(name.lower(), []).append(name)
     found: dict[str, str] = {}
     taken: dict[str, str] = {}
     for position, raw in enumerate(raws, start=1):
-        final = raw if raw in exact else _match(raw, position, by_rule)
+        final = raw if raw in exact else _match(raw, position, by_rule, by_case)
         if top and final.startswith(RESERVED):
             raise SchemaError(
                 f"the column name {raw!r} is reserved",
@@ -122,11 +127,11 @@ def match_names(raws: Sequence[str], existing: Iterable[str], *, top: bool = Tru
     return found
 
 
-def _match(raw: str, position: int, by_rule: dict[str, list[str]]) -> str:
+def _match(raw: str, position: int, by_rule: dict[str, list[str]], by_case: dict[str, list[str]]) -> str:
     if not raw.strip():
         raise SchemaError(f"column {position} has no name", hint="Give it one in the source.")
     name = column_name(raw)
-    candidates = by_rule.get(name, [])
+    candidates = by_rule.get(name) or by_case.get(name, [])
     if len(candidates) > 1:
         raise SchemaError(
             f"the column {raw!r} could be any of {', '.join(map(repr, candidates))} in the table",
@@ -135,7 +140,7 @@ def _match(raw: str, position: int, by_rule: dict[str, list[str]]) -> str:
     return candidates[0] if candidates else name
 
 
-def _rule_or_none(name: str) -> str:
+def _rule_or_blank(name: str) -> str:
     return column_name(name) if name.strip() else name
 
 

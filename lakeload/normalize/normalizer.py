@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from lakeload.errors import SchemaError
+from lakeload.errors import SchemaError, SourceError
 from lakeload.model.changes import SchemaChange
 from lakeload.model.schema import apply_changes, assign_ids, children
 from lakeload.model.table import LOAD_COLUMNS, LOAD_ID, LOADED_AT, TableSpec, TableState
@@ -22,7 +22,7 @@ from lakeload.model.types import storage_type
 from lakeload.normalize.coerce import Misfit
 from lakeload.normalize.evolve import Evolution
 from lakeload.normalize.incoming import Path, incoming_type
-from lakeload.normalize.naming import column_name, match_names
+from lakeload.normalize.naming import match_names
 from lakeload.normalize.plan import Filler, NormalizePlan, first_row, holds_null
 
 _PLANS_KEPT = 32
@@ -156,7 +156,16 @@ class Normalizer:
 
         Raises:
             SchemaError: Names collide, types conflict, or a value does not fit.
+            SourceError: The batch is malformed.
         """
+        try:
+            batch.validate()
+        except pa.ArrowInvalid as error:
+            raise SourceError(
+                "the source delivered a malformed Arrow batch",
+                table=self._spec.name,
+                hint=f"Arrow says: {error}",
+            ) from error
         with self._located():
             plan, arrays = self._convert(batch)
             if not arrays and batch.num_rows:
@@ -260,11 +269,10 @@ class Normalizer:
         return hints
 
     def _find(self, raw: str) -> str | None:
-        names = self._schema_names()
-        if raw in names or not raw.strip():
-            return raw
-        rule = column_name(raw)
-        return next((name for name in names if name.strip() and column_name(name) == rule), None)
+        try:
+            return match_names([raw], self._schema_names(), top=False)[raw]
+        except SchemaError:
+            return None
 
     @contextmanager
     def _located(self) -> Iterator[None]:

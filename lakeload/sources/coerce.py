@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import SchemaError
-from lakeload.sources.infer import Conflict, Observed, excerpt
+from lakeload.sources.infer import Conflict, Observed, excerpt, first_failure
 
 Hint = Callable[[str], "pa.DataType | None"]
 """Type a top-level column must have, by its raw name, if known."""
@@ -69,13 +69,17 @@ def _convert(column: pa.ChunkedArray, wanted: pa.DataType, name: str, place: str
     try:
         return _cast(column, wanted)
     except pa.ArrowInvalid:
-        for row, value in enumerate(column, 1):
-            try:
-                _cast(pa.chunked_array([[value.as_py()]], column.type), wanted)
-            except pa.ArrowInvalid:
-                what = f"{excerpt(value.as_py())} is no {wanted}"
-                raise SchemaError(what, column=name, row=row, place=place, hint=_HINT) from None
-        raise
+        row = first_failure(len(column), lambda length: _casts(column.slice(0, length), wanted))
+        what = f"{excerpt(column[row - 1].as_py())} is no {wanted}"
+        raise SchemaError(what, column=name, row=row, place=place, hint=_HINT) from None
+
+
+def _casts(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
+    try:
+        _cast(column, wanted)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:

@@ -6,7 +6,7 @@ the normalizer handles, and are streamed, never collected.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -25,9 +25,12 @@ def read_parquet(file: File, *, batch_bytes: int, workers: int) -> Iterator[pa.R
     """Batches of a Parquet file in row order."""
     with _opened(file) as parquet:
         groups = [parquet.metadata.row_group(i) for i in range(parquet.metadata.num_row_groups)]
+        if not parquet.metadata.num_rows:
+            yield _nothing(parquet.schema_arrow)
+            return
         rows, size = parquet.metadata.num_rows, sum(group.total_byte_size for group in groups)
         batch_rows = max(1, min(1 << 20, int(batch_bytes / max(1.0, size / max(1, rows)))))
-        if file.local and groups and max(g.total_byte_size for g in groups) <= _LARGE_GROUP * batch_bytes:
+        if file.local and max(g.total_byte_size for g in groups) <= _LARGE_GROUP * batch_bytes:
             yield from _by_group(file, len(groups), batch_rows, workers)
             return
         batches = prefetch(parquet.iter_batches(batch_size=batch_rows, use_threads=workers > 1))
@@ -65,10 +68,10 @@ def read_ipc(file: File) -> Iterator[pa.RecordBatch]:
         try:
             if magic == b"ARROW1":
                 reader = pa.ipc.open_file(source)
-                for index in range(reader.num_record_batches):
-                    yield reader.get_batch(index)
-            elif magic:
-                yield from pa.ipc.open_stream(source)
+                batches = map(reader.get_batch, range(reader.num_record_batches))
+            else:
+                batches = reader = pa.ipc.open_stream(source)
+            yield from _or_nothing(batches, reader.schema)
         except pa.ArrowInvalid as error:
             raise SourceError(
                 f"not a whole Arrow file: {_reason(error)}", place=file.path, hint="Fetch or write it again."
@@ -92,23 +95,15 @@ def arrow_batches(data: Any, *, batch_rows: int = 1 << 17) -> Iterator[pa.Record
     if isinstance(data, pa.RecordBatch):
         yield data
     elif isinstance(data, pa.Table):
-        yield from data.to_batches()
-        if not data.num_rows:
-            yield _nothing(data.schema)
+        yield from _or_nothing(data.to_batches(), data.schema)
     elif _lazy(data):
         yield from _from_lazy(data, batch_rows)
     elif type(data).__module__.split(".")[0] == "pandas":
         table = pa.Table.from_pandas(data, preserve_index=False)
         yield from arrow_batches(table.replace_schema_metadata(None))
     else:
-        reader = pa.RecordBatchReader.from_stream(data)
-        empty = True
-        with closing(reader):
-            for batch in reader:
-                empty = False
-                yield batch
-        if empty:
-            yield _nothing(reader.schema)
+        with closing(pa.RecordBatchReader.from_stream(data)) as reader:
+            yield from _or_nothing(reader, reader.schema)
 
 
 def _from_lazy(data: Any, batch_rows: int) -> Iterator[pa.RecordBatch]:
@@ -118,6 +113,14 @@ def _from_lazy(data: Any, batch_rows: int) -> Iterator[pa.RecordBatch]:
 
 def _lazy(data: object) -> bool:
     return type(data).__name__ == "LazyFrame" and type(data).__module__.startswith("polars")
+
+
+def _or_nothing(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    batch = None
+    for batch in batches:
+        yield batch
+    if batch is None:
+        yield _nothing(schema)
 
 
 def _nothing(schema: pa.Schema) -> pa.RecordBatch:

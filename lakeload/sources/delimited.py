@@ -26,8 +26,8 @@ import pyarrow.csv
 
 from lakeload.errors import LakeloadError, SchemaError, SourceError
 from lakeload.sources.coerce import Hint, coerce, from_text, is_text
-from lakeload.sources.files import File, open_text, reading
-from lakeload.sources.infer import EXACT_IN_DOUBLE, excerpt
+from lakeload.sources.files import File, open_text
+from lakeload.sources.infer import EXACT_IN_DOUBLE, excerpt, first_failure
 from lakeload.sources.parallel import ordered_map, prefetch
 
 _SAMPLE_BYTES = 1 << 20
@@ -89,20 +89,16 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 def _blocks(file: File, size: int) -> Generator[bytes, None, None]:
     """The content in pieces that end with a row: at a newline with an even number of quotes before it."""
-    with reading(file.path):
-        stream = open_text(file)
-        try:
-            rest = b""
-            while chunk := stream.read(size):
-                rest += chunk
-                cut = _row_end(rest)
-                if cut:
-                    yield rest[:cut]
-                    rest = rest[cut:]
-            if rest:
-                yield rest
-        finally:
-            stream.close()
+    with open_text(file) as stream:
+        rest = b""
+        while chunk := stream.read(size):
+            rest += chunk
+            cut = _row_end(rest)
+            if cut:
+                yield rest[:cut]
+                rest = rest[cut:]
+        if rest:
+            yield rest
 
 
 def _row_end(text: bytes) -> int:
@@ -154,8 +150,8 @@ class CsvDecoder:
         self._types = [self._declared(name) for name in names]
         cut = len(sample) if len(sample) <= _SAMPLE_BYTES else _row_end(sample[:_SAMPLE_BYTES])
         try:
-            text = self._parse(sample[: cut or len(sample)], [pa.string()] * len(names))
-        except pa.ArrowInvalid:
+            text = self._parse_text(sample[: cut or len(sample)])
+        except SourceError:
             # The block itself will say what is wrong, with its row.
             return
         self._types = [
@@ -175,6 +171,8 @@ class CsvDecoder:
 
     def decode(self, block: bytes) -> pa.Table:
         """The rows of one block; errors count rows from 1 within it."""
+        if block.count(b'"') % 2:
+            self._refuse_open_quote(block)
         types = list(self._types)
         table = None
         if None not in types and not (any(map(_is_number, types)) and self._digits.search(block)):
@@ -212,11 +210,28 @@ class CsvDecoder:
         )
         return table.rename_columns(self._names)
 
-    def _exact(self, block: bytes) -> pa.Table:
+    def _parse_text(self, block: bytes) -> pa.Table:
         try:
-            text = self._parse(block, [pa.string()] * len(self._names))
+            return self._parse(block, [pa.string()] * len(self._names))
         except pa.ArrowInvalid as error:
             raise _malformed(error) from None
+
+    def _refuse_open_quote(self, block: bytes) -> None:
+        """Refuse a value whose closing quote is missing, which the parser takes up to the end of the file."""
+        rows = self._parse_text(block).num_rows
+        probe = self._separator * (len(self._names) - 1)
+        more = block.rstrip(b"\r\n") + b"\n" + probe.encode() + b"\n"
+        try:
+            # A quote in the middle of a value is text, and a row put after it is one row more.
+            closed = probe and self._parse_text(more).num_rows > rows
+        except SourceError:
+            closed = False
+        if not closed:
+            hint = "The file seems incomplete: fetch or write it again."
+            raise SourceError("malformed CSV: a quoted value is not closed", row=rows, hint=hint)
+
+    def _exact(self, block: bytes) -> pa.Table:
+        text = self._parse_text(block)
         columns = []
         for index, (name, column) in enumerate(zip(self._names, text.columns, strict=True)):
             with self._lock:
@@ -319,11 +334,8 @@ def _trustworthy(table: pa.Table) -> bool:
 
 def _misfit(column: pa.ChunkedArray, known: pa.DataType | None, name: str) -> SchemaError:
     kind = known or pa.null()
-    row, value = next(
-        (row, value.as_py())
-        for row, value in enumerate(column, 1)
-        if value.is_valid and _fit(pa.chunked_array([[value.as_py()]]), kind) is None
-    )
+    row = first_failure(len(column), lambda length: _fit(column.slice(0, length), kind) is not None)
+    value = column[row - 1].as_py()
     return SchemaError(
         f"{excerpt(value)} is no {kind}, as the column was until here",
         column=name,

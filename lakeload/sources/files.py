@@ -44,7 +44,7 @@ COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd",
 """Endings that say a text file is compressed."""
 
 _MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"))
-_DAMAGED = re.compile(r"compressed|decompress|zlib|zstd|bz2|invalid data stream", re.IGNORECASE)
+_DAMAGED = re.compile(r"compressed|decompress|zlib|zstd|bz2|invalid data|able to read", re.IGNORECASE)
 _READAHEAD = 8 << 20
 
 
@@ -99,7 +99,7 @@ def find(location: str | os.PathLike[str], storage: StorageOptions) -> list[File
         text = text.removeprefix("file://")
     if "://" in text:
         return _find_remote(text, storage)
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))  # noqa: PTH111 - Path's own fails for unknown users
     with reading(text):
         if path.is_dir():
             return _local_directory(path)
@@ -210,7 +210,7 @@ def reading(place: str) -> Iterator[None]:
         what = _line(error)
         if _DAMAGED.search(what):
             hint = "The file is incomplete or damaged: fetch or write it again."
-            raise SourceError(f"cannot decompress: {what}", place=place, hint=hint) from None
+            raise SourceError(f"cannot read: {what}", place=place, hint=hint) from None
         raise StorageError(
             f"cannot read: {what}", place=place, hint="Check address and credentials."
         ) from None
@@ -256,38 +256,37 @@ def head(file: File, size: int = 64) -> bytes:
         return stream.read(size)
 
 
-def open_text(file: File) -> BinaryIO:
-    """The decompressed bytes."""
-    codec = compression(file, head(file))
-    raw = file.open()
-    match codec:
-        case "gzip":
-            # Python's reader notices a missing end; Arrow's does not.
-            return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]  # is a binary stream
-        case "bz2":
-            return bz2.BZ2File(raw)  # type: ignore[return-value]  # is a binary stream
-        case "zstd":
-            return pa.CompressedInputStream(pa.PythonFile(raw), "zstd")
-    return raw
+@contextmanager
+def open_text(file: File) -> Iterator[BinaryIO]:
+    """The decompressed bytes; failures of the place become one-line errors."""
+    with reading(file.path):
+        codec = compression(file, head(file))
+        with file.open() as raw:
+            match codec:
+                case None:
+                    yield raw
+                case "zstd":
+                    yield pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
+                case _:
+                    # Python's readers notice a missing end; Arrow's gzip reader does not.
+                    opened: Any = gzip.GzipFile(fileobj=raw) if codec == "gzip" else bz2.BZ2File(raw)
+                    with opened as stream:
+                        yield stream
 
 
 def blocks(file: File, size: int) -> Generator[bytes, None, None]:
     """The decompressed content in pieces of about `size` bytes, each ending after a newline or at the end."""
-    with reading(file.path):
-        stream = open_text(file)
-        try:
-            rest = b""
-            while chunk := stream.read(size):
-                cut = chunk.rfind(b"\n") + 1
-                if not cut:
-                    rest += chunk
-                    continue
-                yield rest + chunk[:cut]
-                rest = chunk[cut:]
-            if rest:
-                yield rest
-        finally:
-            stream.close()
+    with open_text(file) as stream:
+        rest = b""
+        while chunk := stream.read(size):
+            cut = chunk.rfind(b"\n") + 1
+            if not cut:
+                rest += chunk
+                continue
+            yield rest + chunk[:cut]
+            rest = chunk[cut:]
+        if rest:
+            yield rest
 
 
 def line_ranges(file: File, length: int) -> Iterator[tuple[int, int]]:

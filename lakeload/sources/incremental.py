@@ -64,6 +64,7 @@ class Incremental:
         Raises:
             SourceError: The cursor column is missing, null, NaN, or of another type than the position.
         """
+        batch = _without_views(batch)
         values = self._values(batch)
         before, self._rows = self._rows, self._rows + batch.num_rows
         self._refuse_gaps(values, before)
@@ -215,7 +216,7 @@ def row_hash(row: Mapping[str, object]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _canonical(value: object) -> object:  # noqa: PLR0911 - one line per kind
+def _canonical(value: object) -> object:
     if isinstance(value, Mapping):
         items = ((str(key), _canonical(item)) for key, item in value.items())
         return {key: item for key, item in items if item is not None and item != {}}
@@ -232,6 +233,25 @@ def _canonical(value: object) -> object:  # noqa: PLR0911 - one line per kind
     if isinstance(value, bytes):
         return value.hex()
     return str(value)
+
+
+def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with plain strings and bytes: pyarrow cannot filter views, which Polars exports."""
+    schema = pa.schema([field.with_type(_plain(field.type)) for field in batch.schema])
+    return batch if schema == batch.schema else batch.cast(schema)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    if pa.types.is_binary_view(kind):
+        return pa.large_binary()
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        return make(kind.value_field.with_type(_plain(kind.value_type)))
+    return kind
 
 
 def _column(batch: pa.RecordBatch, path: str) -> pa.Array:

@@ -13,7 +13,7 @@ a decimal; dates and naive datetimes give a timestamp without zone. Whatever els
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import Any
@@ -248,16 +248,38 @@ def _kind_name(kind: type) -> str | None:
 
 def locate(rows: Sequence[object]) -> tuple[int, object, Conflict] | None:
     """The first row, counted from 1, after which the rows have no common type, with the value at fault."""
-    seen = Observed()
-    for number, row in enumerate(rows, 1):
+    good = Observed()
+    low, high = 0, len(rows)
+    found: Conflict | None = None
+    while low < high:
+        # Halving: the rows before `low` agree, those before `high` do not (once that is known).
+        middle = high if found is None else max(low + 1, (low + high) // 2)
         try:
-            alone = Observed()
-            alone.observe([row])
-            seen = seen.merge(alone)
-            seen.type()
+            part = Observed()
+            part.observe(rows[low:middle])
+            together = good.merge(part)
+            together.type()
         except Conflict as conflict:
-            return number, _reach(row, conflict.path), conflict
+            found, high = conflict, middle
+            if high - low == 1:
+                return high, _reach(rows[low], conflict.path), conflict
+        else:
+            good, low = together, middle
     return None
+
+
+def first_failure(size: int, fits: Callable[[int], bool]) -> int:
+    """The length of the shortest prefix that does not fit, when the whole (of `size`) does not.
+
+    Example:
+        >>> first_failure(100, lambda length: length < 7)
+        7
+    """
+    low, high = 0, size
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return high
 
 
 def _reach(row: object, path: str) -> object:

@@ -67,8 +67,8 @@ class JsonDecoder:
                 raise
             rows += table.num_rows
             tables.append(table)
-        groups = (pa.concat_tables(group) for _, group in groupby(tables, lambda table: table.schema))
-        return [batch for group in groups for batch in one_batch(group)]
+        groups = groupby(tables, lambda table: table.schema)
+        return [batch for _, group in groups for batch in one_batch(list(group))]
 
     def _decode_piece(self, piece: bytes, records: Sequence[msgspec.Raw] | None) -> pa.Table:
         schema = self._first_schema(piece, records)
@@ -121,7 +121,7 @@ class JsonDecoder:
     def _exact(self, block: bytes, records: Sequence[msgspec.Raw] | None) -> pa.Table:
         """Decode record by record, learn, and parse with what was learned."""
         rows = self._decode_rows(_records(block, records))
-        block, rows = self._as_text(block, rows)
+        block, rows = self._as_text(block, records, rows)
         seen = Observed()
         try:
             seen.observe(rows)
@@ -141,7 +141,14 @@ class JsonDecoder:
             table = _parse(block, attempt)
             if table is not None and table.num_rows == len(rows):
                 return table
-        raise self._unparsable(block, records, alone)
+        self._refuse_unparsable(block, records, alone)
+        # Every record is sound by itself: the parser went wrong on the whole (nulls before the first
+        # value of some lists do that), so the decoded rows are converted instead.
+        try:
+            return pa.Table.from_struct_array(pa.array(rows, pa.struct(list(alone))))
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            hint = "Write one object per line."
+            raise SourceError(f"cannot read the records: {str(error).splitlines()[0]}", hint=hint) from None
 
     def _decode_rows(self, records: Sequence[bytes | msgspec.Raw]) -> list[Any]:
         rows = []
@@ -159,15 +166,18 @@ class JsonDecoder:
             rows.append(row)
         return rows
 
-    def _as_text(self, block: bytes, rows: list[Any]) -> tuple[bytes, list[Any]]:
+    def _as_text(
+        self, block: bytes, records: Sequence[msgspec.Raw] | None, rows: list[Any]
+    ) -> tuple[bytes, list[Any]]:
         """Write values of columns declared as text as text, exactly as they stand in the JSON."""
         names = {name for row in rows for name in row}
         text = [name for name in names if is_text(self._hint(name))]
         odd = [n for n in text if any(not isinstance(row.get(n), str | None) for row in rows)]
         if not odd:
             return block, rows
+        self._refuse_unparsable(block, records)
         verbatim = msgspec.json.Decoder(dict[str, msgspec.Raw])
-        lines = [verbatim.decode(line) for line in _records(block, None)]
+        lines = [verbatim.decode(line) for line in _records(block, records)]
         for row, raw in zip(rows, lines, strict=True):
             for name in odd:
                 if not isinstance(row.get(name), str | None):
@@ -203,32 +213,33 @@ class JsonDecoder:
         row, value, first = found
         return first.error(row=row, value=value)
 
-    def _unparsable(
-        self, block: bytes, records: Sequence[msgspec.Raw] | None, schema: pa.Schema
-    ) -> LakeloadError:
+    def _refuse_unparsable(
+        self, block: bytes, records: Sequence[msgspec.Raw] | None, schema: pa.Schema | None = None
+    ) -> None:
         """What msgspec accepts and the parser does not: duplicate keys, and values out of range."""
         for number, record in enumerate(_records(block, records), 1):
             try:
                 json.loads(bytes(record), object_pairs_hook=_no_duplicates)
-                _parse_or_raise(bytes(record), schema)
+                if schema is not None:
+                    _parse_or_raise(bytes(record), schema)
             except (pa.ArrowInvalid, ValueError) as error:
                 what = str(error).removeprefix("JSON parse error: ").split(" in row ")[0]
-                return SourceError(
+                raise SourceError(
                     f"cannot read the record: {what}",
                     row=number,
                     hint="Fix or remove the record.",
-                )
-        return SourceError("the records are not separated by newlines", hint="Write one object per line.")
+                ) from None
 
 
-def one_batch(table: pa.Table) -> list[pa.RecordBatch]:
-    """The table's rows in one batch; none when it is empty."""
-    if not table.num_rows:
+def one_batch(tables: Sequence[pa.Table]) -> list[pa.RecordBatch]:
+    """The rows of tables of one schema in one batch; none when there are none."""
+    rows = sum(table.num_rows for table in tables)
+    if not rows:
         return []
-    if not table.num_columns:
-        empty = pa.array([{}] * table.num_rows, pa.struct([]))
-        return [pa.RecordBatch.from_struct_array(empty)]
-    return table.combine_chunks().to_batches()
+    if not tables[0].num_columns:
+        # Concatenation forgets rows that have no columns.
+        return [pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))]
+    return pa.concat_tables(tables).combine_chunks().to_batches()
 
 
 def _pieces(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TypeGuard
@@ -21,7 +20,7 @@ from lakeload.sources.coerce import Hint
 from lakeload.sources.columnar import arrow_batches, read_ipc, read_parquet, speaks_arrow
 from lakeload.sources.delimited import read_delimited
 from lakeload.sources.documents import decode_blocks, decode_bytes, document_blocks, is_document, line_blocks
-from lakeload.sources.files import FORMATS, File, Format, find, open_text, public, reading
+from lakeload.sources.files import FORMATS, File, Format, find, open_text, public
 from lakeload.sources.rows import read_rows
 
 
@@ -114,7 +113,7 @@ def _read_files(
             continue
         for file in group:
             if kind == "json":
-                with reading(file.path), closing(open_text(file)) as stream:
+                with open_text(file) as stream:
                     document = stream.read()
                 parts = document_blocks(document, options.record_path, size, file.path)
                 yield from decode_blocks(parts, hint=hint, workers=workers)
@@ -136,7 +135,7 @@ def _format(file: File, options: ReadOptions) -> Format | None:
     known = FORMATS.get(file.endings()[0])
     if known not in (None, "json"):
         return known
-    with reading(file.path), closing(open_text(file)) as stream:
+    with open_text(file) as stream:
         start = stream.read(1 << 16)
     if not start.strip():
         return None

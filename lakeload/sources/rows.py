@@ -306,7 +306,7 @@ def _expected(seen: Observed) -> Any:
     return functools.reduce(operator.or_, options)
 
 
-def _plain(value: object, path: str, depth: int) -> object:  # noqa: PLR0911 - one line per kind
+def _plain(value: object, path: str, depth: int) -> object:
     """Values Arrow and the type lattice know: dicts, lists and atoms.
 
     Raises:

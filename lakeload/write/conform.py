@@ -8,11 +8,14 @@ columns the rows do not have with nulls.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import pyarrow as pa
 
 from lakeload.errors import SchemaError
 from lakeload.model.schema import children, field_id
+
+T = TypeVar("T", pa.RecordBatch, pa.Table)
 
 _VIEW_SLICES = 32
 _VIEW_ROWS = 64
@@ -108,6 +111,9 @@ def cast(array: pa.Array, kind: pa.DataType, path: str) -> pa.Array:
             return _cast_nested(array, kind, path)
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
+        if pa.types.is_integer(array.type) and pa.types.is_decimal(kind):
+            # Arrow asks the target for room for every integer, not for those that are there.
+            array = array.cast(pa.decimal128(20, 0))
         return array.cast(kind, safe=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         text = str(error).splitlines()[0]
@@ -179,13 +185,26 @@ def unify(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_batches([convert(batch, schema) for batch in batches])
 
 
+def without_views(rows: T) -> T:
+    """String views as large strings: Arrow cannot pick rows out of views."""
+    for position, field in enumerate(rows.schema):
+        if _is_view(field.type):
+            kind = pa.large_string() if pa.types.is_string_view(field.type) else pa.large_binary()
+            rows = rows.set_column(position, field.with_type(kind), rows.column(position).cast(kind))
+    return rows
+
+
+def _is_view(kind: pa.DataType) -> bool:
+    return pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
+
+
 def row_bytes(rows: pa.RecordBatch | pa.Table) -> int:
     """Arrow bytes of the rows. Views are estimated: a slice of one counts its parent's texts otherwise."""
     return sum(_column_bytes(column) for column in rows.columns)
 
 
 def _column_bytes(column: pa.Array | pa.ChunkedArray) -> int:
-    if not (pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type)):
+    if not _is_view(column.type):
         return int(column.nbytes)
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     return sum(_view_bytes(chunk) for chunk in chunks)

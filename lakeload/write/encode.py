@@ -20,6 +20,7 @@ from lakeload.errors import SchemaError
 from lakeload.model.files import ColumnPath, ColumnStats
 from lakeload.model.schema import children
 from lakeload.write import stats, thrift
+from lakeload.write.conform import without_views
 
 Encoding: TypeAlias = Literal["compat", "modern"]
 
@@ -80,7 +81,7 @@ class Encoder:
         Raises:
             SchemaError: A required column holds a null, or Parquet cannot store a type.
         """
-        table = _without_views(table)
+        table = without_views(table)
         dictionary, encodings = self._choice(table)
         sink = pa.BufferOutputStream()
         try:
@@ -110,15 +111,6 @@ class Encoder:
         if table.num_rows <= _SAMPLE_ROWS:
             self._chosen[key] = dictionary, encodings, uses - 1
         return dictionary, encodings
-
-
-def _without_views(table: pa.Table) -> pa.Table:
-    """String views as strings: Arrow cannot pick rows out of views."""
-    for position, field in enumerate(table.schema):
-        if pa.types.is_string_view(field.type) or pa.types.is_binary_view(field.type):
-            kind = pa.large_string() if pa.types.is_string_view(field.type) else pa.large_binary()
-            table = table.set_column(position, field.with_type(kind), table.column(position).cast(kind))
-    return table
 
 
 def choose_encodings(table: pa.Table, encoding: Encoding) -> tuple[list[str], dict[str, str]]:

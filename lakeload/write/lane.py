@@ -167,19 +167,25 @@ class PlainLane:
     def _planned(self) -> int:
         """Rows of the next row group."""
         sizes = self._press.sizes
-        ratio = self.rolling.ratio or self._press.guess(self.waiting.first(SAMPLE_ROWS))
-        wanted = min(self.rolling.next_group() / ratio, sizes.arrow)
+        ratio = self._ratio()
+        if self.rolling.ratio is None and self.rolling.coming and self.rolling.last_group(ratio):
+            # All of the file rests on one guess so far; see first what came of it.
+            self._press.crew.drain()
+            ratio = self._ratio()
+        wanted = min(self.rolling.next_group(ratio) / ratio, sizes.arrow)
         per_row = max(self.waiting.bytes / self.waiting.rows, 1e-3)
         return max(1, min(int(wanted / per_row), sizes.rows))
+
+    def _ratio(self) -> float:
+        return self.rolling.ratio or self._press.guess(self.waiting.first(SAMPLE_ROWS))
 
     def _submit(self, rows: int) -> None:
         table = unify(self.waiting.take(rows), self._press.schema)
         size = row_bytes(table)
-        expected = size * (self.rolling.ratio or self._press.ratio or 1.0)
-        self.rolling.coming += expected
+        self.rolling.coming += size
 
         def land(group: RowGroup) -> None:
-            self.rolling.coming -= expected
+            self.rolling.coming -= size
             self._land(group, table)
 
         self._press.crew.submit(size, lambda: self._press.encode(table), land)

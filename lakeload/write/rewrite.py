@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lakeload.errors import StorageError
 from lakeload.model.files import DataFile
 from lakeload.write.conform import convert
 from lakeload.write.store import Store
@@ -45,7 +46,15 @@ def rewrite(
 
 
 def _batches(store: Store, path: str) -> Iterator[pa.RecordBatch]:
-    with store.guarded(path):
-        source = store.uri(path) if store.local else store.filesystem.open(store.uri(path), "rb")
-        with pq.ParquetFile(source, pre_buffer=True) as file:
+    source = store.uri(path)
+    try:
+        with (
+            store.guarded(path),
+            pq.ParquetFile(
+                source if store.local else store.filesystem.open(source, "rb"), pre_buffer=True
+            ) as file,
+        ):
             yield from file.iter_batches(_BATCH_ROWS)
+    except pa.ArrowInvalid as error:
+        text = str(error).splitlines()[0]
+        raise StorageError(f"cannot read the Parquet file: {text}", place=source) from error

@@ -83,7 +83,9 @@ class Rolling:
     ) -> None:
         self.files: list[DataFile] = []
         self.ratio: float | None = None
-        self.coming = 0.0
+        """Compressed bytes per Arrow byte, as last measured."""
+        self.coming = 0
+        """Arrow bytes of row groups in flight."""
         self._key = key
         self._sizes = sizes
         self._sinks = sinks
@@ -98,13 +100,29 @@ class Rolling:
         """Bytes of the open file; 0 when none is open."""
         return self._file.size if self._file else 0
 
-    def next_group(self) -> float:
-        """Compressed bytes the next row group should have, given what is open and in flight."""
+    def next_group(self, ratio: float) -> float:
+        """Compressed bytes the next row group should have.
+
+        Args:
+            ratio: Compressed bytes to expect per Arrow byte in flight.
+        """
+        return self._left(ratio) / self._groups_left(ratio)
+
+    def last_group(self, ratio: float) -> bool:
+        """True when the next row group should fill the file."""
+        return self._groups_left(ratio) == 1
+
+    def full(self, ratio: float) -> bool:
+        """True when the file will be full with what is in flight."""
+        return self.size + self.coming * ratio >= FULL * self._sizes.target
+
+    def _left(self, ratio: float) -> float:
         target = self._sizes.target
-        remaining = target - (self.size + self.coming) % target
-        if remaining < (1 - FULL) * target:
-            remaining += target
-        return remaining / max(1, round(remaining / self._sizes.group))
+        left = target - (self.size + self.coming * ratio) % target
+        return left + target if left < (1 - FULL) * target else left
+
+    def _groups_left(self, ratio: float) -> int:
+        return max(1, round(self._left(ratio) / self._sizes.group))
 
     def land(self, group: RowGroup, table: pa.Table) -> Rest | None:
         """Append a row group, or as much of it as the file can take.

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +24,12 @@ from lakeload.write.store import Store
 _MOST_HANDLES = 64
 _FINISHERS = 4
 _MOST_FINISHING = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Finishing:
+    future: Future[None]
+    handle: BinaryIO | None
 
 
 class Sinks:
@@ -37,7 +44,7 @@ class Sinks:
         self._spool = None if store.local else Path(tempfile.mkdtemp(prefix="lakeload-"))
         self._handles: OrderedDict[str, BinaryIO] = OrderedDict()
         self._created: dict[str, None] = {}
-        self._finishing: list[Future[None]] = []
+        self._finishing: deque[_Finishing] = deque()
         self._pool = ThreadPoolExecutor(_FINISHERS, "lakeload-finish")
 
     def append(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
@@ -58,9 +65,11 @@ class Sinks:
             StorageError: This or an earlier file could not be written.
         """
         handle = self._handles.pop(path, None)
-        self._finishing.append(self._pool.submit(self._settle, path, handle))
-        while len(self._finishing) > _MOST_FINISHING or (self._finishing and self._finishing[0].done()):
-            self._finishing.pop(0).result()
+        self._finishing.append(_Finishing(self._pool.submit(self._settle, path, handle), handle))
+        while len(self._finishing) > _MOST_FINISHING or (
+            self._finishing and self._finishing[0].future.done()
+        ):
+            self._finishing.popleft().future.result()
 
     def close(self) -> None:
         """Wait until every finished file is durable.
@@ -78,15 +87,17 @@ class Sinks:
     def wait(self) -> None:
         """Wait for the files finished so far."""
         while self._finishing:
-            self._finishing.pop(0).result()
+            self._finishing.popleft().future.result()
 
     def abort(self) -> None:
         """Delete every file, finished or not; errors are ignored, the files are unreferenced."""
         self._pool.shutdown(cancel_futures=True)
-        for handle in self._handles.values():
-            with suppress(OSError):
-                handle.close()
+        for handle in (*self._handles.values(), *(finishing.handle for finishing in self._finishing)):
+            if handle is not None:
+                with suppress(OSError):
+                    handle.close()
         self._handles.clear()
+        self._finishing.clear()
         for path in self._created:
             with suppress(LakeloadError):
                 self._store.delete(path)

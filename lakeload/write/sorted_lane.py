@@ -14,7 +14,7 @@ from lakeload.model.layout import SortField
 from lakeload.write.conform import row_bytes, unify
 from lakeload.write.encode import RowGroup
 from lakeload.write.lane import SAMPLE_ROWS, Press, Waiting
-from lakeload.write.rolling import ENOUGH, FULL, Rolling
+from lakeload.write.rolling import ENOUGH, Rolling
 from lakeload.write.sorting import Merge, Run, Runs, delete_run, sorted_table, write_run
 
 _SURPLUS = 1.12
@@ -88,8 +88,10 @@ class SortedLane:
     def _enough(self, collected: int) -> bool:
         if collected < self._press.sizes.group:
             return False
-        ratio = self.rolling.ratio or self._press.guess(self._sample())
-        return collected * ratio >= _SURPLUS * self._press.sizes.target
+        return collected * self._ratio() >= _SURPLUS * self._press.sizes.target
+
+    def _ratio(self) -> float:
+        return self.rolling.ratio or self._press.guess(self._sample())
 
     def _sample(self) -> Sequence[pa.RecordBatch]:
         if self.waiting.rows:
@@ -105,7 +107,7 @@ class SortedLane:
         done = len(self.rolling.files)
         over: list[pa.Table] = []
         while merge.rows and len(self.rolling.files) == done:
-            if self.rolling.size + self.rolling.coming >= FULL * self._press.sizes.target:
+            if self.rolling.full(self._ratio()):
                 self._press.crew.drain()
                 continue
             self._submit(merge.take(self._planned(merge)), done, over)
@@ -126,17 +128,16 @@ class SortedLane:
     def _planned(self, merge: Merge) -> int:
         sizes = self._press.sizes
         per_row = max(merge.bytes / max(sum(run.rows for run in self._runs), 1), 1e-3)
-        ratio = self.rolling.ratio or self._press.guess(self._sample())
-        wanted = min(self.rolling.next_group() / ratio, sizes.arrow)
+        ratio = self._ratio()
+        wanted = min(self.rolling.next_group(ratio) / ratio, sizes.arrow)
         return max(1, min(int(wanted / per_row), sizes.rows))
 
     def _submit(self, table: pa.Table, done: int, over: list[pa.Table]) -> None:
         size = row_bytes(table)
-        expected = size * (self.rolling.ratio or self._press.ratio or 1.0)
-        self.rolling.coming += expected
+        self.rolling.coming += size
 
         def land(group: RowGroup) -> None:
-            self.rolling.coming -= expected
+            self.rolling.coming -= size
             if len(self.rolling.files) > done:
                 over.append(table)
                 return

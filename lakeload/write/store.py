@@ -71,6 +71,20 @@ class Store:
             self._filesystem = fsspec.filesystem("s3", **self.options.for_s3fs(), use_listings_cache=False)
         return self._filesystem
 
+    def make_root(self) -> None:
+        """Make the directory of a local root.
+
+        Raises:
+            StorageError: It cannot be made, or a file is in its place.
+        """
+        with self.guarded():
+            try:
+                Path(self.root).mkdir(parents=True, exist_ok=True)
+            except FileExistsError as error:
+                raise StorageError(
+                    "a file lies where the folder should be", place=self.root, hint="Choose another place."
+                ) from error
+
     def create(self, path: str, data: bytes) -> bool:
         """Put the object if nothing is there; `False` when something is. Atomic and durable.
 
@@ -126,11 +140,14 @@ class Store:
         Local bytes appear in the file as they are written; remote ones when the stream is closed.
         """
         with self.guarded(path):
-            if self.local:
-                target = Path(self.uri(path))
+            if not self.local:
+                return self.filesystem.open(self.uri(path), "wb", block_size=8 << 20)
+            target = Path(self.uri(path))
+            try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 return target.open("xb")
-            return self.filesystem.open(self.uri(path), "wb", block_size=8 << 20)
+            except FileExistsError as error:
+                raise StorageError("something is in the way", place=str(error.filename)) from error
 
     def _create_local(self, path: str, data: bytes) -> bool:
         # A half-written object must never be seen: write aside, sync, then link, which fails
@@ -158,8 +175,10 @@ class Store:
     def _create_remote(self, path: str, data: bytes) -> bool:
         try:
             self.filesystem.pipe_file(self.uri(path), data, mode="create")
-        except FileExistsError:
-            return False
+        except OSError as error:
+            if isinstance(error, FileExistsError) or _error_code(error) in _TAKEN:
+                return False
+            raise
         return True
 
     @contextmanager
@@ -175,6 +194,28 @@ class Store:
             ) from error
         except (PermissionError, OSError) as error:
             raise StorageError(_first_line(error), place=self.uri(path), hint=_remedy(error)) from error
+        except Exception as error:
+            if not type(error).__module__.startswith(_CLIENTS):
+                raise
+            # The S3 client's own errors are no OSErrors, and their texts repeat whole URLs.
+            raise StorageError(
+                f"the object store did not answer as expected: {type(error).__name__}",
+                place=self.uri(path),
+                hint="Check aws_endpoint_url, aws_region and credentials.",
+            ) from error
+
+
+_CLIENTS = ("botocore.", "aiobotocore.", "aiohttp.")
+
+_TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+"""What S3 answers to a conditional put that lost: something is there, or is being put there right now."""
+
+
+def _error_code(error: BaseException) -> str | None:
+    """The server's own code behind an s3fs error; s3fs gives these two no exception of their own."""
+    response = getattr(error.__cause__, "response", None) or {}
+    code: str | None = response.get("Error", {}).get("Code")
+    return code
 
 
 def _first_line(error: BaseException) -> str:

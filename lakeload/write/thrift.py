@@ -95,7 +95,7 @@ def _read_struct(data: bytes, at: int) -> tuple[Structure, int]:
             fields[number] = (kind, value)
 
 
-def _read_value(data: bytes, at: int, kind: int) -> tuple[Any, int]:  # noqa: PLR0911 - one per kind
+def _read_value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
     if kind in (I16, I32, I64):
         raw, at = _read_varint(data, at)
         return _unzigzag(raw), at

@@ -114,6 +114,8 @@ class TableWriter:
             SchemaError: A value held back does not survive the widening.
             StorageError: The place cannot be written.
         """
+        if schema.equals(self.schema, check_metadata=True):
+            return
         self._crew.drain()
         held = self._staged
         for lane in self._lanes.values():
@@ -173,6 +175,8 @@ class TableWriter:
         return [*kept, *wide]
 
     def _take_in(self, batch: pa.RecordBatch) -> None:
+        if self._options.layout != Layout():
+            batch = conform.without_views(batch)
         if not self._options.layout.partition_by:
             self._give((), batch)
             self._relieve()

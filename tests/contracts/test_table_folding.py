@@ -80,7 +80,12 @@ def test_folding_keeps_partitions_apart_and_files_sorted(local_place: Place) -> 
     files = local_place.table().files()
     assert {file.partition for file in files} == {("a",), ("b",), (None,)}
     assert len(files) < 3 * LOADS // 2
-    expected = pa.table({"p": ["a", "b", None] * LOADS, "id": pa.array([-i for i in range(LOADS) for _ in range(3)], pa.int64())})
+    expected = pa.table(
+        {
+            "p": ["a", "b", None] * LOADS,
+            "id": pa.array([-i for i in range(LOADS) for _ in range(3)], pa.int64()),
+        }
+    )
     local_place.holds(expected)
 
 

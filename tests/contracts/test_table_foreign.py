@@ -26,9 +26,13 @@ def make_iceberg(place: Place, *, partitioned: bool = False) -> None:
     from pyiceberg.transforms import IdentityTransform
     from readers import pyiceberg_properties
 
-    catalog = SqlCatalog("default", uri=place.catalog, warehouse=place.root, **pyiceberg_properties(place.storage))
+    catalog = SqlCatalog(
+        "default", uri=place.catalog, warehouse=place.root, **pyiceberg_properties(place.storage)
+    )
     catalog.create_namespace_if_not_exists(place.namespace)
-    table = catalog.create_table((place.namespace, "t"), schema=FIRST.schema, location=place.location(), properties={"owner": "them"})
+    table = catalog.create_table(
+        (place.namespace, "t"), schema=FIRST.schema, location=place.location(), properties={"owner": "them"}
+    )
     if partitioned:
         with table.update_spec() as spec:
             spec.add_field("Part", IdentityTransform(), "their_part")
@@ -40,7 +44,9 @@ def make_iceberg(place: Place, *, partitioned: bool = False) -> None:
 def delta(request: pytest.FixtureRequest, where: str, tmp_path: Path) -> Place:
     if where == "local":
         return Place(("delta",), str(tmp_path / "lake"))
-    return Place(("delta",), request.getfixturevalue("s3_prefix"), request.getfixturevalue("s3").storage_options)
+    return Place(
+        ("delta",), request.getfixturevalue("s3_prefix"), request.getfixturevalue("s3").storage_options
+    )
 
 
 @pytest.fixture
@@ -48,7 +54,12 @@ def iceberg(request: pytest.FixtureRequest, where: str, tmp_path: Path) -> Place
     catalog = f"sqlite:///{tmp_path}/catalog.db"
     if where == "local":
         return Place(("iceberg",), str(tmp_path / "lake"), catalog=catalog)
-    return Place(("iceberg",), request.getfixturevalue("s3_prefix"), request.getfixturevalue("s3").storage_options, catalog)
+    return Place(
+        ("iceberg",),
+        request.getfixturevalue("s3_prefix"),
+        request.getfixturevalue("s3").storage_options,
+        catalog,
+    )
 
 
 def test_delta_table_keeps_its_names_partitions_and_properties(delta: Place) -> None:
@@ -95,7 +106,10 @@ def test_iceberg_table_takes_turns_with_its_owner(iceberg: Place) -> None:
 
 @pytest.mark.parametrize(
     "configuration",
-    [{"delta.enableChangeDataFeed": "true"}, {"delta.columnMapping.mode": "name", "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"}],
+    [
+        {"delta.enableChangeDataFeed": "true"},
+        {"delta.columnMapping.mode": "name", "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"},
+    ],
     ids=["change data feed", "column mapping"],
 )
 def test_overwrite_of_a_delta_table_with_a_feature_that_cannot_be_honoured_is_refused(

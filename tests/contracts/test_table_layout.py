@@ -46,7 +46,9 @@ PARTITIONINGS = {
 
 
 @pytest.mark.parametrize("field", PARTITIONINGS)
-def test_partitioned_table_keeps_every_row_in_the_partition_of_the_specification(local_place: Place, field: str) -> None:
+def test_partitioned_table_keeps_every_row_in_the_partition_of_the_specification(
+    local_place: Place, field: str
+) -> None:
     place = local_place
     place.load(ROWS, partition_by=field)
     files = place.table().files()
@@ -137,7 +139,9 @@ def test_listed_files_tell_true_rows_and_sizes(place: Place) -> None:
     assert sorted(file.size for file in listed) == sorted(on_disk.values())
     assert sum(file.rows or 0 for file in listed) == 8
     if "iceberg" in place.formats:
-        assert sorted(t.file.file_size_in_bytes for t in place.iceberg().scan().plan_files()) == sorted(on_disk.values())
+        assert sorted(t.file.file_size_in_bytes for t in place.iceberg().scan().plan_files()) == sorted(
+            on_disk.values()
+        )
     if "delta" in place.formats:
         actions = pa.table(place.delta().get_add_actions(flatten=True))
         assert sorted(actions.column("size_bytes").to_pylist()) == sorted(on_disk.values())
@@ -167,4 +171,6 @@ def test_data_files_carry_the_field_ids_of_the_table(place: Place) -> None:
     assert len(set(ids)) == len(ids)
     if "iceberg" in place.formats:
         known = place.iceberg().schema()
-        assert [str(known.find_field(name).field_id).encode() for name in schema.names] == ids[: len(schema.names)]
+        assert [str(known.find_field(name).field_id).encode() for name in schema.names] == ids[
+            : len(schema.names)
+        ]

@@ -57,7 +57,9 @@ def _partitionable(kind: Kind) -> bool:
 
 @pytest.mark.parametrize("formats", [("delta",), ("iceberg",)], ids=["delta", "iceberg"])
 @given(data=st.data())
-def test_partition_values_return_as_they_were(lakes: str, formats: tuple[str, ...], data: st.DataObject) -> None:
+def test_partition_values_return_as_they_were(
+    lakes: str, formats: tuple[str, ...], data: st.DataObject
+) -> None:
     leaves = [kind for kind in LEAVES if _partitionable(kind) and not pa.types.is_binary(kind.stored)]
     kind = data.draw(st.sampled_from(leaves if formats == ("delta",) else [*leaves, TIME]))
     values = data.draw(st.lists(st.none() | kind.values, min_size=1, max_size=5))

@@ -9,7 +9,9 @@ from lakes import Place
 
 
 def rows(*ids: int, text: str = "x") -> pa.Table:
-    return pa.table({"id": pa.array(ids, pa.int64()), "text": pa.array([f"{text}{i}" for i in ids], pa.string())})
+    return pa.table(
+        {"id": pa.array(ids, pa.int64()), "text": pa.array([f"{text}{i}" for i in ids], pa.string())}
+    )
 
 
 def test_first_load_creates_the_table(place: Place) -> None:
@@ -53,7 +55,12 @@ def test_overwrite_with_no_rows_empties_the_table(place: Place) -> None:
 
 
 def parts(*pairs: tuple[str | None, int]) -> pa.Table:
-    return pa.table({"part": pa.array([p for p, _ in pairs], pa.string()), "id": pa.array([i for _, i in pairs], pa.int64())})
+    return pa.table(
+        {
+            "part": pa.array([p for p, _ in pairs], pa.string()),
+            "id": pa.array([i for _, i in pairs], pa.int64()),
+        }
+    )
 
 
 def test_dynamic_overwrite_replaces_only_partitions_that_get_rows(place: Place) -> None:

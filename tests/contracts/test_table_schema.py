@@ -61,7 +61,12 @@ def test_new_nested_field_is_added_and_older_rows_have_null(
 WIDENINGS = {
     "int32 to int64": (2**31 - 1, pa.int32(), 2**62, pa.int64()),
     "float32 to float64": (1.5, pa.float32(), 1e300, pa.float64()),
-    "decimal precision": (Decimal("12.34"), pa.decimal128(4, 2), Decimal("-9999999999.99"), pa.decimal128(12, 2)),
+    "decimal precision": (
+        Decimal("12.34"),
+        pa.decimal128(4, 2),
+        Decimal("-9999999999.99"),
+        pa.decimal128(12, 2),
+    ),
 }
 
 
@@ -88,7 +93,12 @@ def test_nested_field_is_widened(place: Place) -> None:
     narrow, wide = pa.list_(pa.struct([("n", pa.int32())])), pa.list_(pa.struct([("n", pa.int64())]))
     place.load(column([[{"n": 1}, {"n": None}], []], narrow))
     place.load(column([[{"n": 2**40}]], wide))
-    expected = pa.table({"id": pa.array([0, 1, 0], pa.int64()), "c": pa.array([[{"n": 1}, {"n": None}], [], [{"n": 2**40}]], wide)})
+    expected = pa.table(
+        {
+            "id": pa.array([0, 1, 0], pa.int64()),
+            "c": pa.array([[{"n": 1}, {"n": None}], [], [{"n": 2**40}]], wide),
+        }
+    )
     place.holds(expected)
 
 
@@ -127,11 +137,16 @@ def test_required_column_becomes_optional_when_a_null_comes(place: Place) -> Non
         (column([{"a": 1}], STRUCT), column([1], pa.int64())),
         (column([[1]], pa.list_(pa.int64())), column([1], pa.int64())),
         (column([True], pa.bool_()), column([1], pa.int64())),
-        (column([dt.datetime(2024, 1, 1)], pa.timestamp("us")), column([dt.datetime(2024, 1, 1, tzinfo=dt.UTC)], pa.timestamp("us", "UTC"))),
+        (
+            column([dt.datetime(2024, 1, 1)], pa.timestamp("us")),
+            column([dt.datetime(2024, 1, 1, tzinfo=dt.UTC)], pa.timestamp("us", "UTC")),
+        ),
     ],
     ids=["int then string", "struct then int", "list then int", "bool then int", "naive then aware"],
 )
-def test_type_that_contradicts_the_table_is_refused_and_the_table_stays(place: Place, first: pa.Table, second: pa.Table) -> None:
+def test_type_that_contradicts_the_table_is_refused_and_the_table_stays(
+    place: Place, first: pa.Table, second: pa.Table
+) -> None:
     place.load(first)
     before, files = place.versions(), len(place.data_files())
     with pytest.raises(ll.SchemaError) as caught:
@@ -179,7 +194,15 @@ def test_schema_hint_decides_the_type_of_a_new_table(place: Place) -> None:
     schema = place.table().schema()
     assert schema.field("price").type == pa.decimal128(10, 2)
     assert schema.field("day").type == pa.date32()
-    place.holds(pa.table({"price": pa.array([Decimal("1.10")], pa.decimal128(10, 2)), "day": pa.array([dt.date(2024, 2, 29)]), "n": [1]}))
+    place.holds(
+        pa.table(
+            {
+                "price": pa.array([Decimal("1.10")], pa.decimal128(10, 2)),
+                "day": pa.array([dt.date(2024, 2, 29)]),
+                "n": [1],
+            }
+        )
+    )
 
 
 def test_schema_of_the_table_shows_no_field_ids(place: Place) -> None:

@@ -28,13 +28,20 @@ def test_two_processes_appending_to_one_table_lose_and_double_nothing(place: Pla
     names = ("left", "right")
     command = [sys.executable, str(Path(appending.__file__)), place.root, "+".join(place.formats)]
     writers = [
-        subprocess.Popen([*command, name, str(LOADS), str(start)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        subprocess.Popen(
+            [*command, name, str(LOADS), str(start)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         for name in names
     ]
     try:
         deadline = time.monotonic() + 60
         while not all(Path(f"{start}.{name}").exists() for name in names):
-            assert time.monotonic() < deadline and all(writer.poll() is None for writer in writers), [w.communicate() for w in writers]
+            assert time.monotonic() < deadline and all(writer.poll() is None for writer in writers), [
+                w.communicate() for w in writers
+            ]
             time.sleep(0.05)
         start.touch()
         for writer in writers:
@@ -72,7 +79,9 @@ def test_second_run_of_a_pipeline_that_ends_first_wins_and_the_other_says_so(pla
     assert caught.value.hint
     place.holds(pa.table({"id": [0, 1, 2]}))
     referenced = {file.size for file in place.table().files()}
-    assert len(place.data_files()) == len(place.table().files()), f"files of the loser were left behind, {referenced}"
+    assert len(place.data_files()) == len(place.table().files()), (
+        f"files of the loser were left behind, {referenced}"
+    )
 
 
 def test_run_after_a_conflict_goes_on_as_if_nothing_had_happened(place: Place) -> None:
@@ -152,5 +161,7 @@ def test_owner_of_a_delta_table_may_append_during_a_load(tmp_path: Path) -> None
 def test_owner_of_an_iceberg_table_may_append_during_a_load(tmp_path: Path) -> None:
     place = Place(("iceberg",), str(tmp_path / "lake"))
     place.load([{"id": 0}], load_columns=False)
-    ll.Pipeline("p", place.lake()).run(source("t", lambda: place.iceberg_append(pa.table({"id": [7]})), cursor=True))
+    ll.Pipeline("p", place.lake()).run(
+        source("t", lambda: place.iceberg_append(pa.table({"id": [7]})), cursor=True)
+    )
     place.holds(pa.table({"id": [0, 1, 2, 7]}))

@@ -18,7 +18,9 @@ from lakes import PROGRAM, Place
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """JSON lines that take a few seconds to load."""
     path = tmp_path_factory.mktemp("large") / "events.jsonl"
-    line = json.dumps({"kind": "PushEvent", "actor": {"id": 1, "login": "someone"}, "tags": ["a", "b"], "text": "x" * 100})
+    line = json.dumps(
+        {"kind": "PushEvent", "actor": {"id": 1, "login": "someone"}, "tags": ["a", "b"], "text": "x" * 100}
+    )
     with path.open("w") as stream:
         for number in range(600_000):
             stream.write(f'{{"id":{number},{line[1:]}\n')
@@ -27,7 +29,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("formats", [("delta",), ("iceberg",), ("delta", "iceberg")], ids="+".join)
-def test_interrupt_leaves_the_table_as_it_was_and_says_so(tmp_path: Path, large: Path, formats: tuple[str, ...]) -> None:
+def test_interrupt_leaves_the_table_as_it_was_and_says_so(
+    tmp_path: Path, large: Path, formats: tuple[str, ...]
+) -> None:
     place = Place(formats, str(tmp_path / "lake"))
     rows = pa.table({"id": [-1]})
     place.load(rows)
@@ -40,7 +44,9 @@ def test_interrupt_leaves_the_table_as_it_was_and_says_so(tmp_path: Path, large:
     try:
         deadline = time.monotonic() + 60
         while len(place.data_files()) <= len(files):
-            assert process.poll() is None, f"the load ended before it could be interrupted: {process.communicate()}"
+            assert process.poll() is None, (
+                f"the load ended before it could be interrupted: {process.communicate()}"
+            )
             assert time.monotonic() < deadline
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)

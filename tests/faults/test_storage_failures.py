@@ -23,7 +23,9 @@ def formats(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return request.param
 
 
-def s3_place(s3: S3, root: str, formats: tuple[str, ...], tmp_path: Path, storage: dict[str, str] | None = None) -> Place:
+def s3_place(
+    s3: S3, root: str, formats: tuple[str, ...], tmp_path: Path, storage: dict[str, str] | None = None
+) -> Place:
     catalog = f"sqlite:///{tmp_path}/catalog.db" if "iceberg" in formats else None
     return Place(formats, root, storage or s3.storage_options, catalog)
 
@@ -37,7 +39,9 @@ def check(error: ll.LakeloadError, *secrets: str) -> None:
 
 
 @pytest.mark.s3
-def test_read_only_bucket_is_a_storage_error_and_the_table_stays(s3: S3, s3_prefix: str, formats: tuple[str, ...], tmp_path: Path) -> None:
+def test_read_only_bucket_is_a_storage_error_and_the_table_stays(
+    s3: S3, s3_prefix: str, formats: tuple[str, ...], tmp_path: Path
+) -> None:
     writable = s3_place(s3, s3_prefix, formats, tmp_path)
     writable.load(ROWS)
     before = writable.versions()
@@ -49,21 +53,27 @@ def test_read_only_bucket_is_a_storage_error_and_the_table_stays(s3: S3, s3_pref
 
 
 @pytest.mark.s3
-def test_read_only_credentials_suffice_to_read(s3: S3, s3_prefix: str, formats: tuple[str, ...], tmp_path: Path) -> None:
+def test_read_only_credentials_suffice_to_read(
+    s3: S3, s3_prefix: str, formats: tuple[str, ...], tmp_path: Path
+) -> None:
     s3_place(s3, s3_prefix, formats, tmp_path).load(ROWS)
     reader = s3_place(s3, s3_prefix, formats, tmp_path, s3.read_only)
     assert reader.table().to_arrow().num_rows == 3
 
 
 @pytest.mark.s3
-def test_wrong_secret_is_a_storage_error_that_does_not_tell_it(s3: S3, s3_prefix: str, formats: tuple[str, ...], tmp_path: Path) -> None:
+def test_wrong_secret_is_a_storage_error_that_does_not_tell_it(
+    s3: S3, s3_prefix: str, formats: tuple[str, ...], tmp_path: Path
+) -> None:
     with pytest.raises(ll.StorageError) as caught:
         s3_place(s3, s3_prefix, formats, tmp_path, s3.wrong_secret).load(ROWS)
     check(caught.value, s3.wrong_secret["aws_secret_access_key"], s3.access_key)
 
 
 @pytest.mark.s3
-def test_unknown_key_is_a_storage_error(s3: S3, s3_prefix: str, formats: tuple[str, ...], tmp_path: Path) -> None:
+def test_unknown_key_is_a_storage_error(
+    s3: S3, s3_prefix: str, formats: tuple[str, ...], tmp_path: Path
+) -> None:
     unknown = {**s3.storage_options, "aws_access_key_id": "nobody"}
     with pytest.raises(ll.StorageError) as caught:
         s3_place(s3, s3_prefix, formats, tmp_path, unknown).load(ROWS)
@@ -71,7 +81,9 @@ def test_unknown_key_is_a_storage_error(s3: S3, s3_prefix: str, formats: tuple[s
 
 
 @pytest.mark.s3
-def test_bucket_that_does_not_exist_is_a_storage_error_that_names_it(s3: S3, formats: tuple[str, ...], tmp_path: Path) -> None:
+def test_bucket_that_does_not_exist_is_a_storage_error_that_names_it(
+    s3: S3, formats: tuple[str, ...], tmp_path: Path
+) -> None:
     with pytest.raises(ll.StorageError, match="no-such-bucket") as caught:
         s3_place(s3, "s3://no-such-bucket/lake", formats, tmp_path).load(ROWS)
     check(caught.value, s3.secret_key)
@@ -91,7 +103,9 @@ def test_server_that_does_not_answer_is_a_storage_error(formats: tuple[str, ...]
 def fail(how: str, place: Place) -> subprocess.CompletedProcess[str]:
     """Load into the place in a process of its own, in which its storage fails."""
     command = [sys.executable, str(Path(failing_load.__file__)), how, place.root, "+".join(place.formats)]
-    return subprocess.run(failing_load.isolated(command), capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        failing_load.isolated(command), capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_full_disk_is_a_storage_error_and_the_table_stays(formats: tuple[str, ...], tmp_path: Path) -> None:
@@ -105,7 +119,9 @@ def test_full_disk_is_a_storage_error_and_the_table_stays(formats: tuple[str, ..
     assert said[2] == "files left behind: 0"
 
 
-def test_folder_that_cannot_be_written_is_a_storage_error_and_the_table_stays(formats: tuple[str, ...], tmp_path: Path) -> None:
+def test_folder_that_cannot_be_written_is_a_storage_error_and_the_table_stays(
+    formats: tuple[str, ...], tmp_path: Path
+) -> None:
     place = Place(formats, str(tmp_path / "lake"))
     done = fail("read only", place)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -136,7 +152,9 @@ def test_damaged_descriptor_of_an_unfinished_load_is_a_storage_error_and_the_tab
     for mark in journal.glob("*.done"):
         mark.unlink()
     content = newest.read_bytes()
-    newest.write_bytes({"cut": content[: len(content) // 2], "emptied": b"", "not ours": b'{"version": 1}'}[damage])
+    newest.write_bytes(
+        {"cut": content[: len(content) // 2], "emptied": b"", "not ours": b'{"version": 1}'}[damage]
+    )
     with pytest.raises(ll.StorageError) as caught:
         ll.Pipeline("p", place.lake()).run([{"id": 3}], table="t")
     check(caught.value)

@@ -156,7 +156,9 @@ class SeaweedFS:
                 },
                 {
                     "name": "reader",
-                    "credentials": [{"accessKey": s3.read_only_access_key, "secretKey": s3.read_only_secret_key}],
+                    "credentials": [
+                        {"accessKey": s3.read_only_access_key, "secretKey": s3.read_only_secret_key}
+                    ],
                     "actions": [f"Read:{BUCKET}", f"List:{BUCKET}"],
                 },
             ]

@@ -12,16 +12,27 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 import pytest
 from handmade import columns, data_file
+from services.seaweedfs import S3
+from services.seaweedfs import RestCatalog as Server
+
 from lakeload.catalogs.rest import RestCatalog
 from lakeload.config import StorageOptions
 from lakeload.errors import CatalogError, ConfigError
 from lakeload.formats.iceberg import IcebergTable
-from lakeload.model.changes import AlreadyApplied, Changeset, Committed, Conflict, Creation, RemoveAll, RemoveFiles, SchemaChange, Token
+from lakeload.model.changes import (
+    AlreadyApplied,
+    Changeset,
+    Committed,
+    Conflict,
+    Creation,
+    RemoveAll,
+    RemoveFiles,
+    SchemaChange,
+    Token,
+)
 from lakeload.model.layout import Layout
 from lakeload.model.schema import apply_changes
 from lakeload.write.store import Store
-from services.seaweedfs import S3
-from services.seaweedfs import RestCatalog as Server
 
 pytestmark = pytest.mark.s3
 
@@ -29,17 +40,24 @@ SCHEMA = columns(id=pa.int64(), sub=pa.struct([("x", pa.int32())]), day=pa.date3
 DAY = dt.date(2024, 1, 1)
 
 
-def catalog(server: Server, s3: S3, *, endpoint: str | None = None, credential: str | None = None) -> RestCatalog:
+def catalog(
+    server: Server, s3: S3, *, endpoint: str | None = None, credential: str | None = None
+) -> RestCatalog:
     options = StorageOptions.read(s3.storage_options, remote=True)
     uri = f"rest+{endpoint or server.endpoint}?warehouse={server.warehouse}&credential={credential or server.credential}"
     return RestCatalog(uri, "unused", options, now=lambda: dt.datetime.now(dt.UTC))
 
 
 def opened(found: RestCatalog, server: Server, namespace: str) -> IcebergTable:
-    return found.open(namespace, "t", f"{server.warehouse}/{namespace}/t")
+    """A handle that has looked for its table, as every load does before it writes a file."""
+    table = found.open(namespace, "t", f"{server.warehouse}/{namespace}/t")
+    table.load()
+    return table
 
 
-def append(table: IcebergTable, s3: S3, *ids: int, token: Token | None = None, creation: bool = False) -> Changeset:
+def append(
+    table: IcebergTable, s3: S3, *ids: int, token: Token | None = None, creation: bool = False
+) -> Changeset:
     store = Store(table.location, StorageOptions.read(s3.storage_options, remote=True))
     file = data_file(store, SCHEMA, [{"id": i, "sub": {"x": i}, "day": DAY} for i in ids], (DAY,))
     create = Creation(Layout.parse("day(day)", "id")) if creation else None
@@ -52,7 +70,9 @@ def rows(table: IcebergTable) -> list[int]:
     return sorted(table.scan(state, ["id"]).read_all()["id"].to_pylist())
 
 
-def test_a_table_lives_through_creation_appends_evolution_and_overwrite(rest_catalog: Server, s3: S3, rest_namespace: str) -> None:
+def test_a_table_lives_through_creation_appends_evolution_and_overwrite(
+    rest_catalog: Server, s3: S3, rest_namespace: str
+) -> None:
     found = catalog(rest_catalog, s3)
     assert found.list(rest_namespace) == []
     table = opened(found, rest_catalog, rest_namespace)
@@ -68,7 +88,9 @@ def test_a_table_lives_through_creation_appends_evolution_and_overwrite(rest_cat
 
     change = SchemaChange("add", ("sub", "y"), None, pa.string())
     wide, _ = apply_changes(state.schema, state.last_column_id, [change])
-    result = table.commit(Changeset("L", "append", wide, schema_changes=(change,), token=Token("p", 2)), state)
+    result = table.commit(
+        Changeset("L", "append", wide, schema_changes=(change,), token=Token("p", 2)), state
+    )
     assert result == Committed(state.version)
     evolved = table.load()
     assert evolved is not None
@@ -123,7 +145,9 @@ def test_wrong_credentials_are_told_without_showing_them(rest_catalog: Server, s
 
 
 def test_a_server_that_is_not_there_is_told() -> None:
-    found = RestCatalog("rest+http://127.0.0.1:1?token=hidden", "w", StorageOptions(), now=lambda: dt.datetime.now(dt.UTC))
+    found = RestCatalog(
+        "rest+http://127.0.0.1:1?token=hidden", "w", StorageOptions(), now=lambda: dt.datetime.now(dt.UTC)
+    )
     with pytest.raises(CatalogError, match=r"did not answer.*127\.0\.0\.1:1") as caught:
         found.list("ns")
     assert "hidden" not in str(caught.value)
@@ -173,7 +197,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = do_HEAD = _handle  # noqa: N815 - names the base class looks for
 
     def _forward(self, body: bytes | None) -> tuple[int, bytes]:
-        headers = {name: value for name, value in self.headers.items() if name.lower() in ("authorization", "content-type")}
+        headers = {
+            name: value
+            for name, value in self.headers.items()
+            if name.lower() in ("authorization", "content-type")
+        }
         request = urllib.request.Request(self.server.target + self.path, body, headers, method=self.command)
         try:
             with urllib.request.urlopen(request) as answer:
@@ -199,10 +227,14 @@ def proxy(rest_catalog: Server) -> Iterator[Proxy]:
 
 
 @pytest.mark.parametrize("fate", ["lost answer", "server error"])
-def test_a_commit_whose_answer_is_lost_is_recognised_as_landed(rest_catalog: Server, s3: S3, rest_namespace: str, proxy: Proxy, fate: str) -> None:
+def test_a_commit_whose_answer_is_lost_is_recognised_as_landed(
+    rest_catalog: Server, s3: S3, rest_namespace: str, proxy: Proxy, fate: str
+) -> None:
     table = opened(catalog(rest_catalog, s3, endpoint=proxy.endpoint), rest_catalog, rest_namespace)
     proxy.commit = fate
-    assert isinstance(table.commit(append(table, s3, 1, creation=True, token=Token("p", 1)), table.load()), Committed)
+    assert isinstance(
+        table.commit(append(table, s3, 1, creation=True, token=Token("p", 1)), table.load()), Committed
+    )
     result = table.commit(append(table, s3, 2, token=Token("p", 2)), table.load())
     state = table.load()
     assert state is not None
@@ -212,7 +244,9 @@ def test_a_commit_whose_answer_is_lost_is_recognised_as_landed(rest_catalog: Ser
     assert state.sequences == {"p": 2}
 
 
-def test_a_commit_that_never_arrived_is_an_error_and_publishes_nothing(rest_catalog: Server, s3: S3, rest_namespace: str, proxy: Proxy) -> None:
+def test_a_commit_that_never_arrived_is_an_error_and_publishes_nothing(
+    rest_catalog: Server, s3: S3, rest_namespace: str, proxy: Proxy
+) -> None:
     table = opened(catalog(rest_catalog, s3, endpoint=proxy.endpoint), rest_catalog, rest_namespace)
     table.commit(append(table, s3, 1, creation=True), table.load())
     base = table.load()

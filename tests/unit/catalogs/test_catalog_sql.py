@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from handmade import columns, data_file
+
 from lakeload.catalogs.sql import SqlCatalog
 from lakeload.config import StorageOptions
 from lakeload.errors import CatalogError, ConfigError, StorageError
@@ -110,8 +111,11 @@ def test_a_locked_database_is_told_as_such(tmp_path: Path, monkeypatch: pytest.M
     holder = sqlite3.connect(f"{tmp_path}/sub/catalog.db")
     holder.execute("BEGIN EXCLUSIVE")
     try:
-        with pytest.raises(CatalogError, match="database is locked.*Another process holds it") as caught:
-            table.commit(Changeset("L", "append", SCHEMA, (data_file(Store(table.location), SCHEMA, [{"id": 1}]),)), base)
+        with pytest.raises(CatalogError, match=r"database is locked.*Another process holds it") as caught:
+            table.commit(
+                Changeset("L", "append", SCHEMA, (data_file(Store(table.location), SCHEMA, [{"id": 1}]),)),
+                base,
+            )
     finally:
         holder.close()
     assert "\n" not in str(caught.value)
@@ -152,7 +156,9 @@ def test_no_password_is_shown(tmp_path: Path) -> None:
     assert "hidden-word" not in message
 
 
-def test_tables_on_s3_can_be_registered_in_a_local_database(tmp_path: Path, s3_prefix: str, s3: object) -> None:
+def test_tables_on_s3_can_be_registered_in_a_local_database(
+    tmp_path: Path, s3_prefix: str, s3: object
+) -> None:
     options = StorageOptions.read(s3.storage_options, remote=True)  # type: ignore[attr-defined]
     now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     found = SqlCatalog(f"sqlite:///{tmp_path}/c.db", s3_prefix, options, now=lambda: now)
@@ -161,7 +167,9 @@ def test_tables_on_s3_can_be_registered_in_a_local_database(tmp_path: Path, s3_p
     for number in (1, 2):
         state = table.load()
         create_it = Creation(Layout()) if state is None else None
-        change = Changeset("L", "append", SCHEMA, (data_file(store, SCHEMA, [{"id": number}]),), create=create_it)
+        change = Changeset(
+            "L", "append", SCHEMA, (data_file(store, SCHEMA, [{"id": number}]),), create=create_it
+        )
         assert isinstance(table.commit(change, state), Committed)
     state = table.load()
     assert state is not None

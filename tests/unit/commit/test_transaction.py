@@ -92,14 +92,6 @@ def test_the_same_column_added_by_somebody_else_is_not_added_twice():
     assert table.commits[0].schema_changes == ()
 
 
-def test_names_alone_decide_where_readers_go_by_name():
-    mine, _ = apply_changes(SCHEMA, LAST, [SchemaChange("add", ("x",), None, pa.int64())])
-    theirs, last = apply_changes(SCHEMA, LAST + 5, [SchemaChange("add", ("x",), None, pa.int64())])
-    table = MemoryTable(formats=("delta",), state=there(schema=theirs, last_column_id=last))
-    change = SchemaChange("add", ("x",), None, pa.int64())
-    assert isinstance(publish(table, append(mine, schema_changes=(change,)), sleep=no_sleep), Committed)
-
-
 def test_a_table_created_meanwhile_in_the_same_shape_is_appended_to():
     table = MemoryTable(interlopers=[lambda _s: there()])
     publish(table, append(create=Creation(Layout())), sleep=no_sleep)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import tempfile
 from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
 import readers
-from delta_files import append, created, open_table, write_file
+from delta_files import append, created, evolve, open_table, write_file
 from deltalake import DeltaTable, write_deltalake
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lakeload.errors import StorageError
 from lakeload.formats.delta_log import entry_path, read
@@ -22,6 +25,8 @@ from lakeload.model.changes import (
     RemoveAll,
     RemoveFiles,
     RemovePartitions,
+    SchemaChange,
+    Token,
 )
 from lakeload.model.layout import Layout, PartitionField
 from lakeload.model.schema import assign_ids
@@ -103,6 +108,57 @@ def test_our_view_agrees_with_the_librarys_after_a_mixed_history(tmp_path):
         state = handle.load()
         assert state.version == library.version()
         assert {file.path: (file.size, file.rows) for file in handle.files(state)} == wanted
+
+
+STEPS = st.sampled_from(
+    ["append", "overwrite", "replace", "evolve", "library appends", "library deletes", "checkpoint"]
+)
+
+
+@given(st.lists(STEPS, max_size=12))
+def test_any_history_reads_the_same_warm_cold_and_through_every_engine(steps):
+    with tempfile.TemporaryDirectory() as root:
+        table = created(root, pa.table({"n": [0]}), token=Token("p", 1))
+        expected, sequence = [0], 1
+        for number, step in enumerate(steps, 1):
+            state = table.load()
+            columns = [name for name in state.schema.names if name != "n"]
+            rows = pa.table({"n": [number], **{name: [number] for name in columns}})
+            file = write_file(root, rows, state.schema)
+            paths = frozenset(live.path for live in table.files(state))
+            match step:
+                case "append":
+                    sequence += 1
+                    append(table, rows, token=Token("p", sequence))
+                case "overwrite":
+                    table.commit(Changeset("l", "overwrite", state.schema, (file,), RemoveAll()), state)
+                    expected = []
+                case "replace":
+                    whole = table.scan(state, None).read_all()
+                    file = write_file(root, whole, state.schema)
+                    table.commit(Changeset("l", "replace", state.schema, (file,), RemoveFiles(paths)), state)
+                case "evolve":
+                    change = SchemaChange("add", (f"c{number}",), None, pa.int64())
+                    evolve(table, (change,), rows.append_column(f"c{number}", [[number]]))
+                case "library appends":
+                    write_deltalake(root, rows, mode="append")
+                case "library deletes":
+                    DeltaTable(root).delete("n = 0")
+                    expected = [value for value in expected if value != 0]
+                case "checkpoint":
+                    DeltaTable(root).create_checkpoint()
+            if step not in ("replace", "library deletes", "checkpoint"):
+                expected.append(number)
+        warm, cold = table.load(), open_table(root).load()
+        assert (warm.version, warm.schema, dict(warm.sequences)) == (
+            cold.version,
+            cold.schema,
+            {"p": sequence},
+        )
+        assert dict(cold.sequences) == {"p": sequence}
+        assert set(table.files(warm)) == set(open_table(root).files(cold))
+        for engine in readers.delta_readers:
+            assert sorted(readers.read_delta(root, engine=engine)["n"].to_pylist()) == sorted(expected)
 
 
 def test_conflict_with_the_library_publishes_nothing(tmp_path):

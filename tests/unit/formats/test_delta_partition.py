@@ -14,7 +14,9 @@ from lakeload.errors import SchemaError, TableError
 from lakeload.formats.delta_partition import PartitionColumn, partition_columns
 from lakeload.model.changes import Changeset, Committed, Creation
 from lakeload.model.layout import Layout, PartitionField
+from lakeload.model.partition_text import NULL_FOLDER
 from lakeload.model.schema import assign_ids
+from lakeload.write.location import folder
 
 UTC = dt.UTC
 VALUES = [
@@ -54,6 +56,21 @@ def test_partition_values_are_read_back_by_every_engine_and_by_us(tmp_path, kind
     assert cold.lazy(cold.load()).sort("n").collect()["p"].to_list() == whole["p"].to_pylist()
     for engine in readers.delta_readers:
         readers.assert_same_rows(readers.read_delta(str(tmp_path), engine=engine), whole)
+
+
+@pytest.mark.parametrize(("kind", "values"), VALUES, ids=[str(kind) for kind, _ in VALUES])
+def test_partition_values_in_folders_are_read_back_by_every_engine(tmp_path, kind, values):
+    wanted = [value for value in [*values, None] if value != NULL_FOLDER]
+    rows = [pa.table({"n": [i], "p": pa.array([value], kind)}) for i, value in enumerate(wanted)]
+    schema, _ = assign_ids(rows[0].schema)
+    files = []
+    for i, value in enumerate(wanted):
+        path = f"{folder([PartitionField('p')], [value])}{i}.parquet"
+        files.append(write_file(tmp_path, rows[i], schema, (value,), path))
+    creation = Creation(Layout.parse("p"))
+    open_table(tmp_path).commit(Changeset("l", "append", schema, tuple(files), create=creation), None)
+    for engine in readers.delta_readers:
+        readers.assert_same_rows(readers.read_delta(str(tmp_path), engine=engine), pa.concat_tables(rows))
 
 
 @pytest.mark.parametrize(
@@ -113,9 +130,9 @@ def test_transforms_become_plain_columns_only_other_engines_see(tmp_path, engine
     layout = Layout.parse(["day(at)", "month(at)", "bucket(16, id)", "truncate(2, name)", "id"], "at desc")
     rows = pa.table({"id": [1], "at": pa.array([AT], pa.timestamp("us", "UTC")), "name": ["abc"]})
     values = (dt.date(2024, 3, 1), 650, 7, "ab", 1)
-    folder = "data/at_day=2024-03-01/at_month=2024-03/id_bucket=7/name_trunc=ab"
+    where = "data/at_day=2024-03-01/at_month=2024-03/id_bucket=7/name_trunc=ab"
     schema, _ = assign_ids(rows.schema)
-    file = write_file(tmp_path, rows, schema, values, path=f"{folder}/1.parquet")
+    file = write_file(tmp_path, rows, schema, values, path=f"{where}/1.parquet")
     table = open_table(tmp_path)
     table.commit(Changeset("l", "append", schema, (file,), create=Creation(layout)), None)
     found = readers.read_delta(str(tmp_path), engine=engine).to_pylist()[0]
@@ -181,12 +198,18 @@ def test_table_repartitioned_by_others_is_partitioned_by_what_its_log_says(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("value", "folder"), [("a/b", "p=a-2Fb"), (None, "p=__null__"), ("x" * 70, f"p={'x' * 64}")]
+    ("value", "part"),
+    [
+        ("a/b", "p=a-2Fb"),
+        (None, "p=__null__"),
+        ("__HIVE_DEFAULT_PARTITION__", "p=__HIVE_DEFAULT_PARTITION__"),
+        ("x" * 70, f"p={'x' * 64}"),
+    ],
 )
-def test_path_that_tells_another_partition_value_is_refused(tmp_path, value, folder):
+def test_path_that_tells_another_partition_value_is_refused(tmp_path, value, part):
     rows = pa.table({"p": pa.array([value], pa.string())})
     schema, _ = assign_ids(rows.schema)
-    file = write_file(tmp_path, rows, schema, (value,), path=f"data/{folder}/1.parquet")
+    file = write_file(tmp_path, rows, schema, (value,), path=f"data/{part}/1.parquet")
     change = Changeset("l", "append", schema, (file,), create=Creation(Layout.parse("p")))
     with pytest.raises(TableError, match="tells another partition value"):
         open_table(tmp_path).commit(change, None)

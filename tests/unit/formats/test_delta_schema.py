@@ -191,16 +191,25 @@ def test_added_columns_get_new_ids_and_old_columns_keep_theirs(nested, tmp_path)
     assert field_id(after.schema.field("z")) == after.last_column_id == before.last_column_id + 2
 
 
-def test_id_of_a_dropped_column_is_not_used_again(nested, tmp_path):
-    table = open_table(tmp_path)
-    last = table.load().last_column_id
+def test_id_of_a_dropped_column_is_not_used_again(tmp_path):
+    table = created(
+        tmp_path,
+        pa.table(
+            {"a": [1], "b": [1]},
+            schema=pa.schema([pa.field("a", pa.int64(), nullable=False), ("b", pa.int64())]),
+        ),
+    )
     entry = definition(tmp_path, 0)
     schema = json.loads(entry["schemaString"])
     schema["fields"].pop()  # as another engine's overwriteSchema would
     (tmp_path / entry_path(1)).write_text(
         json.dumps({"metaData": {**entry, "schemaString": json.dumps(schema)}})
     )
-    assert table.load().last_column_id == last
+    assert table.load().last_column_id == 2
+    evolve(table, (SchemaChange("relax", ("a",), pa.int64(), pa.int64()),))
+    assert open_table(tmp_path).load().last_column_id == 2
+    evolve(table, (SchemaChange("add", ("c",), None, pa.int64()),))
+    assert field_id(table.load().schema.field("c")) == 3
 
 
 def test_widening_with_files_left_is_refused(nested):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import readers
 from delta_files import append, created, facts
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lakeload.formats.delta_stats import indexed_columns, stats_json
@@ -53,6 +53,8 @@ def test_text_bounds_hold_every_value_in_byte_order(values):
         assert high is None or len(high) <= 33
 
 
+@example([0.0, -0.0])
+@example([-0.0, 0.0])
 @given(some(FLOATS))
 def test_float_bounds_are_finite_hold_every_number_and_admit_nan(values):
     low, high = bounds(stats_of(values, floating=True))
@@ -119,6 +121,7 @@ def test_small_decimal_is_spelled_without_exponent():
         ("x" * 32 + LAST, "x" * 32, None),
         (LAST * 32 + "a", LAST * 32, LAST * 33),
         (-0.0, -0.0, 0.0),
+        (0.0, -0.0, 0.0),
         (math.inf, None, None),
         (dt.date(1, 1, 1), "0001-01-01", "0001-01-01"),
         (

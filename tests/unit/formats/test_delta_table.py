@@ -15,6 +15,7 @@ import readers
 from delta_files import NOW, append, created, open_table, write_file
 
 from lakeload.errors import TableError
+from lakeload.formats.delta import DeltaFormatTable
 from lakeload.formats.delta_log import entry_path
 from lakeload.model.changes import (
     AlreadyApplied,
@@ -29,6 +30,7 @@ from lakeload.model.changes import (
 )
 from lakeload.model.layout import Layout
 from lakeload.model.schema import FIELD_ID, assign_ids
+from lakeload.write.store import Store
 
 ROWS = pa.table({"id": [1, 2, 3], "name": ["a", None, "c"]})
 MORE = pa.table({"id": [4, 5], "name": ["d", "e"]})
@@ -229,6 +231,21 @@ def test_of_two_handles_racing_for_a_version_one_wins(tmp_path):
     assert sorted(type(result).__name__ for result in results) == ["Committed", *["Conflict"] * 7]
 
 
+class LosesAnswers(Store):
+    """A place that does what it is asked and answers as if somebody else had been faster."""
+
+    def create(self, path, data):
+        super().create(path, data)
+        return False
+
+
+def test_commit_whose_answer_was_lost_is_recognised(tmp_path):
+    created(tmp_path, ROWS)
+    table = DeltaFormatTable("t", LosesAnswers(str(tmp_path)), now=lambda: NOW)
+    assert append(table, MORE) == Committed(1)
+    assert len(table.files(table.load())) == 2
+
+
 def _append_until_done(root: str, pipeline: str, loads: int) -> int:
     table, conflicts = open_table(root), 0
     for sequence in range(1, loads + 1):
@@ -313,6 +330,16 @@ def test_gap_in_the_log_is_refused(tmp_path):
     (tmp_path / entry_path(1)).unlink()
     with pytest.raises(TableError, match="gap"):
         open_table(tmp_path).load()
+
+
+def test_rows_are_the_files_own_even_when_a_column_is_called_like_the_statistic(tmp_path):
+    created(tmp_path, ROWS)
+    stats = '{"minValues":{"numRecords":70},"numRecords":2}'
+    add = {"path": "x", "partitionValues": {}, "size": 1, "modificationTime": 0, "dataChange": True}
+    lines = [{"add": {**add, "stats": stats}}, {"add": {**add, "path": "y", "stats": "{broken"}}]
+    (tmp_path / entry_path(1)).write_text("\n".join(map(json.dumps, lines)))
+    table = open_table(tmp_path)
+    assert {file.path: file.rows for file in table.files(table.load())}.items() >= {"x": 2, "y": None}.items()
 
 
 def test_damaged_entry_is_refused_by_place(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from handmade import columns, data_file
+
 from lakeload.catalogs.sql import SqlCatalog
 from lakeload.config import StorageOptions
 from lakeload.errors import SchemaError, TableError
@@ -47,20 +48,24 @@ class Lab:
         return dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
     def table(self) -> IcebergTable:
-        return SqlCatalog(f"sqlite:///{self.root}/catalog.db", str(self.root), StorageOptions(), now=self.now).open(
-            "ns", "t", f"{self.root}/ns/t"
-        )
+        return SqlCatalog(
+            f"sqlite:///{self.root}/catalog.db", str(self.root), StorageOptions(), now=self.now
+        ).open("ns", "t", f"{self.root}/ns/t")
 
     def library(self) -> Any:
         return self.catalog.library.load_table("ns.t")
 
-    def file(self, *ids: int, schema: pa.Schema = SCHEMA, day: dt.date = FIRST, partition: tuple[Any, ...] = ()) -> DataFile:
+    def file(
+        self, *ids: int, schema: pa.Schema = SCHEMA, day: dt.date = FIRST, partition: tuple[Any, ...] = ()
+    ) -> DataFile:
         return data_file(self.store, schema, [{"id": i, "name": f"n{i}", "day": day} for i in ids], partition)
 
     def create(self, *ids: int, partition_by: tuple[str, ...] = (), token: Token | None = None) -> TableState:
         files = (self.file(*ids, partition=(FIRST,) * len(partition_by)),) if ids else ()
         layout = Layout.parse(partition_by)
-        result = self.table().commit(Changeset("L0", "append", SCHEMA, files, create=Creation(layout), token=token), None)
+        result = self.table().commit(
+            Changeset("L0", "append", SCHEMA, files, create=Creation(layout), token=token), None
+        )
         assert isinstance(result, Committed)
         return self.load()
 
@@ -78,7 +83,13 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
-def append(*files: DataFile, token: Token | None = None, load_id: str = "L", schema: pa.Schema = SCHEMA, **options: Any) -> Changeset:
+def append(
+    *files: DataFile,
+    token: Token | None = None,
+    load_id: str = "L",
+    schema: pa.Schema = SCHEMA,
+    **options: Any,
+) -> Changeset:
     return Changeset(load_id, "append", schema, files, token=token, **options)
 
 
@@ -178,7 +189,9 @@ def test_a_position_without_snapshot_is_found_behind_a_later_foreign_append(lab:
 def test_nothing_to_do_publishes_nothing(lab: Lab) -> None:
     base = lab.create(1)
     assert lab.table().commit(append(), base) == Committed(base.version)
-    assert lab.table().commit(Changeset("L", "overwrite", SCHEMA, remove=RemovePartitions(frozenset())), base) == Committed(base.version)
+    assert lab.table().commit(
+        Changeset("L", "overwrite", SCHEMA, remove=RemovePartitions(frozenset())), base
+    ) == Committed(base.version)
     assert lab.load().handle.location == base.handle.location
 
 
@@ -203,7 +216,9 @@ def test_emptying_a_table_is_recorded_as_a_delete(lab: Lab) -> None:
 def test_overwriting_partitions_leaves_the_others(lab: Lab) -> None:
     base = lab.create(1, partition_by=("day",))
     lab.table().commit(append(lab.file(2, day=SECOND, partition=(SECOND,))), base)
-    change = Changeset("L", "overwrite", SCHEMA, (lab.file(3, partition=(FIRST,)),), RemovePartitions(frozenset({(FIRST,)})))
+    change = Changeset(
+        "L", "overwrite", SCHEMA, (lab.file(3, partition=(FIRST,)),), RemovePartitions(frozenset({(FIRST,)}))
+    )
     assert isinstance(lab.table().commit(change, lab.load()), Committed)
     assert lab.ids() == [2, 3]
 
@@ -231,7 +246,9 @@ def test_a_rewrite_that_loses_a_row_is_refused(lab: Lab) -> None:
 
 def test_removing_a_file_that_is_gone_is_a_conflict(lab: Lab) -> None:
     state = lab.create(1)
-    change = Changeset("fold", "replace", SCHEMA, (lab.file(1),), RemoveFiles(frozenset({"data/gone.parquet"})))
+    change = Changeset(
+        "fold", "replace", SCHEMA, (lab.file(1),), RemoveFiles(frozenset({"data/gone.parquet"}))
+    )
     result = lab.table().commit(change, state)
     assert isinstance(result, Conflict)
     assert "data/gone.parquet" in result.reason
@@ -281,7 +298,9 @@ def test_a_schema_change_without_files_makes_no_snapshot(lab: Lab) -> None:
         (pa.date32(), pa.timestamp("us")),
     ],
 )
-def test_a_type_change_readers_could_not_follow_is_refused(lab: Lab, old: pa.DataType, new: pa.DataType) -> None:
+def test_a_type_change_readers_could_not_follow_is_refused(
+    lab: Lab, old: pa.DataType, new: pa.DataType
+) -> None:
     schema = columns(x=old)
     lab.table().commit(append(schema=schema, create=Creation(Layout())), None)
     changed = pa.schema([schema.field("x").with_type(new)])
@@ -291,7 +310,9 @@ def test_a_type_change_readers_could_not_follow_is_refused(lab: Lab, old: pa.Dat
 
 def test_names_that_differ_by_case_only_are_refused(lab: Lab) -> None:
     with pytest.raises(SchemaError, match="differ by case"):
-        lab.table().commit(append(schema=columns(i=pa.int64(), I=pa.int64()), create=Creation(Layout())), None)
+        lab.table().commit(
+            append(schema=columns(i=pa.int64(), I=pa.int64()), create=Creation(Layout())), None
+        )
     assert lab.table().load() is None
 
 
@@ -332,7 +353,10 @@ def test_sorted_files_name_the_sort_order(lab: Lab) -> None:
     loose = data_file(lab.store, SCHEMA, [{"id": 2}])
     change = append(file, loose, create=Creation(Layout.parse((), ("id",))))
     assert isinstance(lab.table().commit(change, None), Committed)
-    tasks = {task.file.file_path.rpartition("/")[2]: task.file.sort_order_id for task in lab.library().scan().plan_files()}
+    tasks = {
+        task.file.file_path.rpartition("/")[2]: task.file.sort_order_id
+        for task in lab.library().scan().plan_files()
+    }
     assert tasks == {file.path.rpartition("/")[2]: 1, loose.path.rpartition("/")[2]: None}
 
 
@@ -341,7 +365,10 @@ def test_many_appends_keep_few_manifests_every_snapshot_and_every_row_as_an_appe
     for number in range(60):
         state = table.load()
         create = Creation(Layout()) if state is None else None
-        assert isinstance(table.commit(append(lab.file(number), create=create, token=Token("p", number + 1)), state), Committed)
+        assert isinstance(
+            table.commit(append(lab.file(number), create=create, token=Token("p", number + 1)), state),
+            Committed,
+        )
         if number == 39:
             state = table.load()
             assert state is not None
@@ -353,7 +380,10 @@ def test_many_appends_keep_few_manifests_every_snapshot_and_every_row_as_an_appe
             ids = [row for row in rows if not any(row["id"] in _ids(lab, path) for path in kept)]
             folded = data_file(lab.store, SCHEMA, ids)
             assert isinstance(
-                table.commit(Changeset("F", "replace", SCHEMA, (folded,), RemoveFiles(frozenset(small))), state), Committed
+                table.commit(
+                    Changeset("F", "replace", SCHEMA, (folded,), RemoveFiles(frozenset(small))), state
+                ),
+                Committed,
             )
     library = lab.library()
     assert lab.ids() == list(range(60))

@@ -9,6 +9,34 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from handmade import data_file
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestWriterV2,
+)
+from pyiceberg.partitioning import PartitionField as IcebergField
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.sorting import NullOrder, SortDirection, SortField, SortOrder
+from pyiceberg.table.update.snapshot import _FastAppendFiles
+from pyiceberg.transforms import DayTransform, IdentityTransform, VoidTransform, YearTransform
+from pyiceberg.typedef import Record
+from pyiceberg.types import (
+    DateType,
+    IntegerType,
+    LongType,
+    NestedField,
+    StringType,
+    StructType,
+    TimestamptzType,
+    UUIDType,
+)
+
 from lakeload.catalogs.sql import SqlCatalog
 from lakeload.config import StorageOptions
 from lakeload.errors import TableError
@@ -17,16 +45,6 @@ from lakeload.model.changes import Changeset, Committed, Conflict, RemoveAll, Re
 from lakeload.model.layout import Layout, PartitionField
 from lakeload.model.table import TableState
 from lakeload.write.store import Store
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestWriterV2
-from pyiceberg.partitioning import PartitionSpec
-from pyiceberg.partitioning import PartitionField as IcebergField
-from pyiceberg.schema import Schema
-from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.sorting import NullOrder, SortDirection, SortField, SortOrder
-from pyiceberg.table.update.snapshot import _FastAppendFiles
-from pyiceberg.transforms import DayTransform, IdentityTransform, VoidTransform, YearTransform
-from pyiceberg.typedef import Record
-from pyiceberg.types import DateType, IntegerType, LongType, NestedField, StringType, StructType, TimestamptzType, UUIDType
 
 COLUMNS = Schema(
     NestedField(1, "id", LongType(), required=True, doc="what it is"),
@@ -42,10 +60,15 @@ class Foreign:
 
     def __init__(self, root: Path, schema: Schema = COLUMNS, **options: Any) -> None:
         self.catalog = SqlCatalog(
-            f"sqlite:///{root}/catalog.db", str(root), StorageOptions(), now=lambda: dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+            f"sqlite:///{root}/catalog.db",
+            str(root),
+            StorageOptions(),
+            now=lambda: dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
         )
         self.catalog.library.create_namespace("ns")
-        self.made = self.catalog.library.create_table("ns.t", schema, location=f"file://{root}/elsewhere", **options)
+        self.made = self.catalog.library.create_table(
+            "ns.t", schema, location=f"file://{root}/elsewhere", **options
+        )
         self.store = Store(f"{root}/elsewhere")
         self.root = root
 
@@ -60,7 +83,9 @@ class Foreign:
     def append(self, *ids: int, partition: tuple[Any, ...] = ()) -> Any:
         state = self.load()
         rows = [{"id": i, "name": f"n{i}", "day": DAY} for i in ids]
-        change = Changeset("L", "append", state.schema, (data_file(self.store, state.schema, rows, partition),))
+        change = Changeset(
+            "L", "append", state.schema, (data_file(self.store, state.schema, rows, partition),)
+        )
         return self.table().commit(change, state)
 
     def library(self) -> Any:
@@ -141,7 +166,9 @@ def test_a_feature_that_cannot_be_honoured_is_named_before_anything_is_written(
         foreign.table().load()
 
 
-def test_files_of_an_older_partitioning_are_told_apart_and_whole_overwrites_take_them_along(tmp_path: Path) -> None:
+def test_files_of_an_older_partitioning_are_told_apart_and_whole_overwrites_take_them_along(
+    tmp_path: Path,
+) -> None:
     foreign = Foreign(tmp_path)
     foreign.append(1)
     with foreign.library().update_spec() as update:
@@ -150,14 +177,24 @@ def test_files_of_an_older_partitioning_are_told_apart_and_whole_overwrites_take
     table, state = foreign.table(), foreign.load()
     assert {(file.partition, file.current) for file in table.files(state)} == {((), False), ((DAY,), True)}
     with pytest.raises(TableError, match="older partitioning"):
-        table.commit(Changeset("L", "overwrite", state.schema, (), RemovePartitions(frozenset({(DAY,)}))), state)
-    assert isinstance(table.commit(Changeset("L", "overwrite", state.schema, (), RemoveAll()), state), Committed)
+        table.commit(
+            Changeset("L", "overwrite", state.schema, (), RemovePartitions(frozenset({(DAY,)}))), state
+        )
+    assert isinstance(
+        table.commit(Changeset("L", "overwrite", state.schema, (), RemoveAll()), state), Committed
+    )
     assert foreign.ids() == []
 
 
 def test_values_of_a_widened_partition_column_are_still_found(tmp_path: Path) -> None:
-    schema = Schema(NestedField(1, "id", IntegerType()), NestedField(2, "name", StringType()), NestedField(3, "day", DateType()))
-    foreign = Foreign(tmp_path, schema, partition_spec=PartitionSpec(IcebergField(1, 1000, IdentityTransform(), "id")))
+    schema = Schema(
+        NestedField(1, "id", IntegerType()),
+        NestedField(2, "name", StringType()),
+        NestedField(3, "day", DateType()),
+    )
+    foreign = Foreign(
+        tmp_path, schema, partition_spec=PartitionSpec(IcebergField(1, 1000, IdentityTransform(), "id"))
+    )
     foreign.append(1, partition=(1,))
     state = foreign.load()
     wide = pa.schema([state.schema.field("id").with_type(pa.int64()), *list(state.schema)[1:]])
@@ -183,11 +220,17 @@ class _RowDelta(_FastAppendFiles):
 
     def _process_manifests(self, manifests: list[Any]) -> list[Any]:
         spec, schema = self._transaction.table_metadata.spec(), self._transaction.table_metadata.schema()
-        with _DeleteWriter(spec, schema, self.new_manifest_output(), self._snapshot_id, self._compression) as writer:
+        with _DeleteWriter(
+            spec, schema, self.new_manifest_output(), self._snapshot_id, self._compression
+        ) as writer:
             for file in self.deletes:
                 writer.add_entry(
                     ManifestEntry.from_args(
-                        status=ManifestEntryStatus.ADDED, snapshot_id=self._snapshot_id, sequence_number=None, file_sequence_number=None, data_file=file
+                        status=ManifestEntryStatus.ADDED,
+                        snapshot_id=self._snapshot_id,
+                        sequence_number=None,
+                        file_sequence_number=None,
+                        data_file=file,
                     )
                 )
         return [*manifests, writer.to_manifest_file()]
@@ -205,7 +248,9 @@ def _mark_deleted(foreign: Foreign, content: DataFileContent, *, bounds: bool) -
         rows: list[Any] = [[target], [0]]
     else:
         fields, rows = [("id", pa.int64(), 1)], [[1]]
-    schema = pa.schema([pa.field(name, kind, False, {"PARQUET:field_id": str(number)}) for name, kind, number in fields])
+    schema = pa.schema(
+        [pa.field(name, kind, False, {"PARQUET:field_id": str(number)}) for name, kind, number in fields]
+    )
     pq.write_table(pa.table(rows, schema=schema), path)
     edge = {2147483546: target.encode()} if bounds else None
     file = DataFile.from_args(
@@ -248,5 +293,8 @@ def test_files_with_deleted_rows_are_told_apart_kept_and_not_rewritten(
     assert isinstance(table.commit(change, state), Conflict)
     if content == DataFileContent.POSITION_DELETES:
         assert foreign.ids() == [2, 3, 4, 5, 6]
-    assert isinstance(table.commit(Changeset("L", "overwrite", state.schema, (), RemoveAll()), state), Committed)
+        assert sorted(table.scan(state, ["id"]).read_all()["id"].to_pylist()) == [2, 3, 4, 5, 6]
+    assert isinstance(
+        table.commit(Changeset("L", "overwrite", state.schema, (), RemoveAll()), state), Committed
+    )
     assert table.files(foreign.load()) == []

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lakeload.formats.iceberg_values import from_internal, lower_bound, to_internal, upper_bound
 from pyiceberg.conversions import from_bytes
 from pyiceberg.types import (
     BinaryType,
@@ -25,6 +24,8 @@ from pyiceberg.types import (
     TimestamptzType,
     TimeType,
 )
+
+from lakeload.formats.iceberg_values import from_internal, lower_bound, to_internal, upper_bound
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=24)
 
@@ -53,7 +54,13 @@ def test_bytes_lie_between_their_truncated_bounds(data: bytes, width: int) -> No
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("abcdef", "abd"), ("ab\U0010ffffx", "ac"), ("ab\ud7ffx", "ab\ue000"), ("\U0010ffff" * 4, None), ("abc", "abc")],
+    [
+        ("abcdef", "abd"),
+        ("ab\U0010ffffx", "ac"),
+        ("ab\ud7ffx", "ab\ue000"),
+        ("\U0010ffff" * 4, None),
+        ("abc", "abc"),
+    ],
 )
 def test_an_upper_bound_is_the_next_text_of_that_width(text: str, expected: str | None) -> None:
     found = upper_bound(text, StringType(), 3)

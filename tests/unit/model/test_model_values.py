@@ -30,7 +30,10 @@ cases = st.one_of(
     st.tuples(st.just(pa.date32()), st.dates()),
     st.tuples(st.just(pa.time64("us")), st.times().map(lambda found: found.replace(fold=0))),
     st.tuples(st.just(pa.timestamp("us")), st.datetimes().map(lambda found: found.replace(fold=0))),
-    st.tuples(st.just(pa.timestamp("us", "UTC")), st.datetimes(timezones=st.just(UTC)).map(lambda found: found.replace(fold=0))),
+    st.tuples(
+        st.just(pa.timestamp("us", "UTC")),
+        st.datetimes(timezones=st.just(UTC)).map(lambda found: found.replace(fold=0)),
+    ),
     st.tuples(st.just(pa.decimal128(38, 9)), st.decimals(allow_nan=False, allow_infinity=False, places=9)),
     st.tuples(st.just(pa.list_(pa.date32())), st.lists(st.dates() | st.none())),
     st.tuples(st.just(pa.map_(pa.string(), pa.binary())), st.lists(st.tuples(st.text(), st.binary()))),

@@ -120,6 +120,26 @@ def test_existing_columns_are_found_exactly_first_then_by_the_rule():
     assert names == {"UserId": "UserId", "userName": "user_name", "total": "Total €", "newOne": "new_one"}
 
 
+def test_no_column_is_added_beside_one_that_differs_in_case_alone():
+    assert match_names(["userid", "fooBAR"], ["UserID", "FOOBAR"]) == {
+        "userid": "UserID",
+        "fooBAR": "foo_bar",
+    }
+    assert match_names(["UserID"], ["userid"]) == {"UserID": "user_id"}
+
+
+@given(
+    st.text(min_size=1).filter(lambda raw: raw.strip()),
+    st.lists(st.text(min_size=1).filter(lambda raw: raw.strip()), unique_by=str.lower),
+)
+def test_matching_never_makes_case_duplicates(raw, existing):
+    try:
+        final = match_names([raw], existing, top=False)[raw]
+    except SchemaError:
+        return
+    assert final in existing or final.lower() not in {name.lower() for name in existing}
+
+
 def test_a_name_that_fits_several_existing_columns_is_refused():
     assert match_names(["fooBar"], ["fooBar", "foo_bar"]) == {"fooBar": "fooBar"}
     with pytest.raises(SchemaError, match=r"'fooBar', 'foo_bar'"):

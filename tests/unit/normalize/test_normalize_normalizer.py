@@ -1,10 +1,11 @@
 import datetime as dt
 import decimal
+import struct
 
 import pyarrow as pa
 import pytest
 
-from lakeload.errors import SchemaError
+from lakeload.errors import SchemaError, SourceError
 from lakeload.model.layout import Layout
 from lakeload.model.schema import apply_changes, assign_ids, field_id, without_ids
 from lakeload.model.table import OWNER_PROPERTY, TableSpec, TableState
@@ -351,3 +352,22 @@ def test_schema_object_stays_the_same_while_nothing_changes():
     before = it.schema
     it.apply(batch({"a": 2}))
     assert it.schema is before
+
+
+def test_a_decimal_beyond_its_declared_precision_is_refused():
+    digits = pa.py_buffer(b"".join(value.to_bytes(16, "little") for value in (1234, 123456)))
+    data = pa.Array.from_buffers(pa.decimal128(4, 2), 2, [None, digits])
+    with pytest.raises(
+        SchemaError, match=r"1234\.56 cannot be stored exactly as decimal128\(4, 2\)"
+    ) as caught:
+        normalizer().apply(pa.record_batch({"price": data}))
+    assert (caught.value.column, caught.value.row) == ("price", 2)
+
+
+def test_a_batch_with_offsets_beyond_its_data_is_refused():
+    data = pa.record_batch({"a": pa.array([[1] * 3, [2] * 5, [3] * 7])})
+    right, wrong = struct.pack("<4i", 0, 3, 8, 15), struct.pack("<4i", 0, 3, 8, 99)
+    message = data.serialize().to_pybytes().replace(right, wrong)
+    broken = pa.ipc.read_record_batch(pa.py_buffer(message), data.schema)
+    with pytest.raises(SourceError, match="malformed"):
+        normalizer().apply(broken)
