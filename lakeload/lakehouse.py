@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-JOURNALS = "_lakeload"
-"""Folder below a namespace that holds the journals of pipelines."""
+JOURNALS = "_lakeload/_journal"
+"""Folder below a namespace that holds the journals of pipelines. Table buckets take no other names."""
 
 _PIPELINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 

@@ -16,9 +16,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import lakeload as ll
 import numpy as np
 import pyarrow as pa
+
+import lakeload as ll
 
 DISK = "3m"
 NOBODY = 65534
@@ -69,7 +70,7 @@ def _small_disk(root: str) -> bool:
 
 def _mount(*options: str) -> bool:
     """Mount, if this process has a mount namespace of its own and may."""
-    alone = os.readlink("/proc/self/ns/mnt") != os.readlink(f"/proc/{os.getppid()}/ns/mnt")
+    alone = Path("/proc/self/ns/mnt").readlink() != Path(f"/proc/{os.getppid()}/ns/mnt").readlink()
     return alone and subprocess.run(["mount", *options], capture_output=True, check=False).returncode == 0
 
 

@@ -15,8 +15,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import lakeload as ll
 import pyarrow as pa
+
+import lakeload as ll
 
 TABLES = ("orders", "visits")
 

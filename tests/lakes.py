@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-import lakeload as ll
 import pyarrow as pa
 from readers import (
     assert_same_rows,
@@ -22,6 +21,7 @@ from readers import (
     with_null_lists_empty,
 )
 
+import lakeload as ll
 
 PROGRAM = str(Path(sysconfig.get_path("scripts")) / "lakeload")
 """The command line program, as installed."""
@@ -81,11 +81,10 @@ class Place:
     def holds(self, expected: pa.Table, table: str = "t", *, types: bool = True) -> None:
         """Fail unless every reader sees exactly these rows."""
         hidden = self.hidden_columns(table)
-        for reader, rows in self.read(table).items():
+        for reader, found in self.read(table).items():
+            rows, wanted = found, expected
             if reader == "iceberg by pyiceberg":
-                rows, wanted = with_null_lists_empty(rows), with_null_lists_empty(expected)
-            else:
-                wanted = expected
+                rows, wanted = with_null_lists_empty(found), with_null_lists_empty(expected)
             try:
                 assert_same_rows(
                     rows.drop_columns([name for name in hidden if name in rows.column_names]),

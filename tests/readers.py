@@ -250,7 +250,7 @@ def assert_same_rows(
 
 
 def _rows(table: pa.Table, order: Iterable[str]) -> list[str]:
-    names = [name for name in order] or table.column_names
+    names = list(order) or table.column_names
     positions = [table.column_names.index(name) for name in names]
     columns = [[_comparable(value) for value in column.to_pylist()] for column in table.columns]
     rows = list(zip(*columns, strict=True)) if columns else []

@@ -88,7 +88,7 @@ def _run_python(block: Block, namespace: dict[str, Any]) -> None:
     if block.raises is None:
         exec(code, namespace)
         return
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - the name is checked below
+    with pytest.raises(Exception) as caught:
         exec(code, namespace)
     assert caught.type.__name__ == block.raises
 

@@ -81,6 +81,8 @@ def _describe_class(name: str, found: type) -> Iterator[str]:
 class _Bare(str):
     """An annotation that is shown without quotes."""
 
+    __slots__ = ()
+
     def __repr__(self) -> str:
         return str(self)
 

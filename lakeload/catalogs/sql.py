@@ -14,6 +14,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -266,6 +267,8 @@ def _read_uri(uri: str) -> tuple[str, str, str]:
         url = make_url(uri)
         name = url.query.get("catalog", DEFAULT_NAME)
         url = url.difference_update_query(["catalog"])
+        if url.drivername == "postgresql" and find_spec("psycopg2"):
+            url = url.set(drivername="postgresql+psycopg2")  # SQLAlchemy would insist on psycopg 3
         url.get_dialect().import_dbapi()
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise ConfigError(
@@ -276,7 +279,7 @@ def _read_uri(uri: str) -> tuple[str, str, str]:
         raise ConfigError(
             f"the database driver {error.name} is not installed", hint="Install lakeload[postgres]."
         ) from error
-    shown = url.render_as_string(hide_password=True)
+    shown = url.set(query={}).render_as_string(hide_password=True)
     return url.render_as_string(hide_password=False), shown, str(name)
 
 

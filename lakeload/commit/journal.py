@@ -1,9 +1,10 @@
 """The journal of a pipeline: its load descriptors, one object each, beside the tables they load.
 
 ```
-<lake>/<namespace>/_lakeload/<pipeline>/00000000000000000007.json    what load 7 publishes
-                                        00000000000000000007.done    every table has it
-                                        00000000000000000007.failed  tables that will never have it
+<lake>/<namespace>/_lakeload/_journal/<pipeline>/
+  00000000000000000007.json    what load 7 publishes
+  00000000000000000007.done    every table has it
+  00000000000000000007.failed  tables that will never have it
 ```
 Objects are only ever created, never changed; creating number N is what makes a run the owner of load N.
 """

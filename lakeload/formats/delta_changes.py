@@ -11,7 +11,6 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -231,6 +230,3 @@ def _operation(changeset: Changeset, base: View | None, removed: int) -> str:
     if base is None:
         return "CREATE TABLE"
     return "CHANGE COLUMN" if changeset.schema_changes else "SET TBLPROPERTIES"
-
-
-@cache

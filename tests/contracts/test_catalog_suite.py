@@ -7,17 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import lakeload as ll
 import pyarrow as pa
 import pytest
+from readers import assert_same_rows, read_iceberg
+from services.seaweedfs import S3, RestCatalog
+
+import lakeload as ll
 from lakeload import registry
 from lakeload.config import StorageOptions
 from lakeload.model.changes import Changeset, Committed, Conflict, Creation, RemoveAll
 from lakeload.model.layout import Layout
 from lakeload.model.protocols import Catalog
 from lakeload.model.schema import assign_ids
-from readers import assert_same_rows, read_iceberg
-from services.seaweedfs import S3, RestCatalog
 
 ROWS = pa.table({"id": [1, 2, 3]})
 

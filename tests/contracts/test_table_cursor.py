@@ -6,10 +6,11 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import lakeload as ll
 import pyarrow as pa
 import pytest
 from lakes import Place
+
+import lakeload as ll
 
 
 def event(id_: int, at: int, **more: Any) -> dict[str, Any]:

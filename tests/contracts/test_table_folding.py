@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import lakeload as ll
 import pyarrow as pa
 from lakes import Place
+
+import lakeload as ll
 
 LOADS = 24
 

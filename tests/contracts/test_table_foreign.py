@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import lakeload as ll
 import pyarrow as pa
 import pytest
 from lakes import Place
+
+import lakeload as ll
 
 FIRST = pa.table({"Id": pa.array([1, 2], pa.int64()), "Part": ["a", "b"]})
 SECOND = pa.table({"Id": pa.array([3], pa.int64()), "Part": ["b"]})
 BOTH = pa.concat_tables([FIRST, SECOND])
 
 
-def make_delta(place: Place, **options: Any) -> None:
+def make_delta(place: Place, **options: object) -> None:
     from deltalake import write_deltalake
 
     storage = {**place.storage, "aws_allow_http": "true"} if place.storage else None
@@ -140,7 +141,7 @@ def test_delta_table_with_a_check_constraint_is_refused(tmp_path: Path) -> None:
 def test_iceberg_load_at_the_place_of_a_delta_table_is_refused(tmp_path: Path) -> None:
     make_delta(Place(("delta",), str(tmp_path / "lake")))
     place = Place(("iceberg",), str(tmp_path / "lake"))
-    with pytest.raises(ll.TableError, match="(?i)delta"):
+    with pytest.raises(ll.TableError, match=r"(?i)delta"):
         place.load(SECOND)
     assert not Path(place.location(), "_iceberg").exists()
 
@@ -148,7 +149,7 @@ def test_iceberg_load_at_the_place_of_a_delta_table_is_refused(tmp_path: Path) -
 def test_delta_load_at_the_place_of_an_iceberg_table_is_refused(tmp_path: Path) -> None:
     place = Place(("iceberg",), str(tmp_path / "lake"))
     place.load(SECOND)
-    with pytest.raises(ll.TableError, match="(?i)iceberg"):
+    with pytest.raises(ll.TableError, match=r"(?i)iceberg"):
         Place(("delta",), str(tmp_path / "lake")).load(SECOND)
     assert not Path(place.location(), "_delta_log").exists()
 

@@ -6,11 +6,12 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-import lakeload as ll
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from lakes import Place
+
+import lakeload as ll
 
 AT = [
     dt.datetime(2023, 12, 31, 23, 59, 59, 999999, tzinfo=dt.UTC),

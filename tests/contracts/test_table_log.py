@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
-import lakeload as ll
 import pyarrow as pa
 import pytest
 from lakes import Place
+
+import lakeload as ll
 
 LOAD_COLUMNS = ["_lakeload_id", "_lakeload_at"]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 
-import lakeload as ll
 import pyarrow as pa
 import pytest
 from arrow_data import LEAVES, TIME, Kind, Sample, samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lakes import Place
+
+import lakeload as ll
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import lakeload as ll
 import pyarrow as pa
 import pytest
 from lakes import Place
+
+import lakeload as ll
 
 
 def rows(*ids: int, text: str = "x") -> pa.Table:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-import lakeload as ll
 import pyarrow as pa
 import pytest
 from lakes import Place
+
+import lakeload as ll
 
 STRUCT = pa.struct([("a", pa.int64())])
 WIDE_STRUCT = pa.struct([("a", pa.int64()), ("b", pa.string())])
@@ -152,7 +155,7 @@ def test_type_that_contradicts_the_table_is_refused_and_the_table_stays(
     with pytest.raises(ll.SchemaError) as caught:
         place.load(second)
     message = str(caught.value)
-    assert "c" in message and "t" in message and "\n" not in message
+    assert "\n" not in message
     assert (caught.value.column, caught.value.table) == ("c", "t")
     assert place.versions() == before
     assert len(place.data_files()) == files
@@ -175,17 +178,27 @@ def test_widening_only_some_formats_know_keeps_every_value_or_is_refused(
     place = local_place
     place.load(first)
     before = place.versions()
-    try:
+    with _refusal() as refused:
         place.load(second)
-    except ll.SchemaError as error:
-        assert error.column == "c"
-        assert error.hint
+    if refused:
+        assert refused[0].column == "c"
+        assert refused[0].hint
         assert place.versions() == before
         place.holds(first)
     else:
         assert place.formats == ("delta",), "Iceberg has no such promotion"
         wide = [part.set_column(1, "c", part.column("c").cast(kind)) for part in (first, second)]
         place.holds(pa.concat_tables(wide))
+
+
+@contextmanager
+def _refusal() -> Iterator[list[ll.SchemaError]]:
+    """Collects the error that ends the block, if any."""
+    found: list[ll.SchemaError] = []
+    try:
+        yield found
+    except ll.SchemaError as error:
+        found.append(error)
 
 
 def test_schema_hint_decides_the_type_of_a_new_table(place: Place) -> None:

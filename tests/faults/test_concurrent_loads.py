@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import appending
-import lakeload as ll
 import pyarrow as pa
 import pytest
 from lakes import Place
+
+import lakeload as ll
 
 FORMATS = [("delta",), ("iceberg",), ("delta", "iceberg")]
 LOADS = 8
@@ -39,9 +40,8 @@ def test_two_processes_appending_to_one_table_lose_and_double_nothing(place: Pla
     try:
         deadline = time.monotonic() + 60
         while not all(Path(f"{start}.{name}").exists() for name in names):
-            assert time.monotonic() < deadline and all(writer.poll() is None for writer in writers), [
-                w.communicate() for w in writers
-            ]
+            assert time.monotonic() < deadline
+            assert all(writer.poll() is None for writer in writers), [w.communicate() for w in writers]
             time.sleep(0.05)
         start.touch()
         for writer in writers:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import killed_load
-import lakeload as ll
 import pyarrow as pa
 import pytest
 from killed_load import STEPS, TABLES, expected, pipeline, resources
 from lakes import Place
 from readers import assert_same_rows
 from services.seaweedfs import S3
+
+import lakeload as ll
 
 SOURCES = {"cursor": True, "no cursor": False}
 

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import failing_load
-import lakeload as ll
 import pyarrow as pa
 import pytest
 from lakes import Place
 from services.seaweedfs import S3
+
+import lakeload as ll
 
 FORMATS = [("delta",), ("iceberg",), ("delta", "iceberg")]
 ROWS = pa.table({"id": [1, 2, 3]})

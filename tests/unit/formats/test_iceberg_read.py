@@ -98,7 +98,9 @@ def test_a_scan_has_the_types_and_the_order_of_the_table(tmp_path: Path) -> None
         table.scan(state, ["nope"])
 
 
-def test_missing_lists_maps_and_structs_stay_missing_at_every_depth_and_across_batches(tmp_path: Path) -> None:
+def test_missing_lists_maps_and_structs_stay_missing_at_every_depth_and_across_batches(
+    tmp_path: Path,
+) -> None:
     item = pa.struct([("x", pa.int32()), ("y", pa.struct([("z", pa.string())]))])
     schema = columns(id=pa.int64(), things=pa.list_(item), named=pa.map_(pa.string(), item))
     shapes: list[dict[str, Any]] = [
@@ -119,7 +121,11 @@ def test_missing_lists_maps_and_structs_stay_missing_at_every_depth_and_across_b
     assert state is not None
     expected = [
         row
-        | {"things": None if row["things"] is None else [thing and thing | {"new": None} for thing in row["things"]]}
+        | {
+            "things": None
+            if row["things"] is None
+            else [thing and thing | {"new": None} for thing in row["things"]]
+        }
         for row in rows
     ]
     found = table.scan(state, None).read_all()
@@ -143,13 +149,18 @@ def test_files_without_field_ids_are_read_by_the_tables_name_mapping(tmp_path: P
     table, before = filled(str(tmp_path), schema, [{"id": 1, "text": "a"}])
     path = f"{tmp_path}/migrated.parquet"
     pq.write_table(pa.table({"text": ["b"], "id": [2]}), path)
-    library = SqlCatalog(f"sqlite:///{tmp_path}/catalog.db", "", StorageOptions(), now=dt.datetime.now).library
+    library = SqlCatalog(
+        f"sqlite:///{tmp_path}/catalog.db", "", StorageOptions(), now=dt.datetime.now
+    ).library
     library.load_table("ns.t").add_files([path])
     state = table.load()
     assert state is not None
     assert state != before
     assert {file.path for file in table.files(state) if not file.path.startswith("data/")} == {path}
-    assert table.scan(state, None).read_all().sort_by("id").to_pylist() == [{"id": 1, "text": "a"}, {"id": 2, "text": "b"}]
+    assert table.scan(state, None).read_all().sort_by("id").to_pylist() == [
+        {"id": 1, "text": "a"},
+        {"id": 2, "text": "b"},
+    ]
 
 
 def test_an_older_state_still_reads_its_own_rows(tmp_path: Path) -> None:
