@@ -131,7 +131,7 @@ def _imports(path: Path) -> Iterator[tuple[str, int]]:
 def _own(path: Path) -> Iterator[tuple[str, int]]:
     """Imported parts of lakeload."""
     for dotted, line in _imports(path):
-        if dotted.split(".")[0] == "lakeload":
+        if dotted.split(".")[0] == "lakeload" and dotted != "lakeload.__version__":  # a constant of the root
             yield _resolve(dotted), line
 
 

@@ -11,6 +11,7 @@ the catalog's name within the database (default `default`).
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -57,6 +58,7 @@ class SqlCatalog:
         self._url, self._place, self._name = _read_uri(uri)
         self._warehouse, self._options, self._now = warehouse, options, now
         self._opened: LibraryCatalog | None = None
+        self._opening = threading.Lock()
 
     def __repr__(self) -> str:
         return f"SqlCatalog({self._place!r})"
@@ -95,25 +97,32 @@ class SqlCatalog:
     @property
     def library(self) -> LibraryCatalog:
         """The same database as pyiceberg's catalog."""
-        if self._opened is None:
-            from pyiceberg.catalog.sql import SqlCatalog as LibraryCatalog
-            from sqlalchemy import NullPool, create_engine
+        with self._opening:
+            if self._opened is None:
+                self._make_directory()
+                with self.guarded():
+                    self._opened = self._open_library()
+            return self._opened
 
-            self._make_directory()
-            with self.guarded():
-                library = LibraryCatalog(
-                    self._name,
-                    uri=self._url,
-                    warehouse=self._warehouse,
-                    pool_pre_ping="true",
-                    **self._options.for_pyiceberg(),
-                )
-            if library.engine.dialect.name == "sqlite":
-                # A connection costs microseconds, and one left open keeps the file busy.
-                library.engine.dispose()
-                library.engine = create_engine(self._url, poolclass=NullPool)
-            self._opened = library
-        return self._opened
+    def _open_library(self, attempts: int = 2) -> LibraryCatalog:
+        from pyiceberg.catalog.sql import SqlCatalog as LibraryCatalog
+        from sqlalchemy import NullPool, create_engine
+        from sqlalchemy.exc import DBAPIError
+
+        properties = {"uri": self._url, "warehouse": self._warehouse, "pool_pre_ping": "true"}
+        properties |= self._options.for_pyiceberg()
+        try:
+            library = LibraryCatalog(self._name, **properties)
+        except DBAPIError as error:
+            # Several processes found a new database without tables, and one made them first.
+            if not attempts or not any(word in str(error.orig) for word in ("exist", "duplicate")):
+                raise
+            return self._open_library(attempts - 1)
+        if library.engine.dialect.name == "sqlite":
+            # A connection costs microseconds, and one left open keeps the file busy.
+            library.engine.dispose()
+            library.engine = create_engine(self._url, poolclass=NullPool)
+        return library
 
     def _make_directory(self) -> None:
         if self._place.startswith("sqlite:///"):

@@ -10,6 +10,7 @@ from lakeload.cli.load import MODES
 from lakeload.cli.outcome import reported
 from lakeload.cli.progress import Watch, watching
 from lakeload.cli.summary import show
+from lakeload.config import StorageOptions
 from lakeload.errors import ConfigError
 from lakeload.model.progress import Silent
 
@@ -45,7 +46,9 @@ def run_yaml(file: Path, watch: Watch) -> RunReport:
     from lakeload.settings import read_pipeline
 
     settings = read_pipeline(file)
-    return _pipeline(settings, watch).run([_resource(declared) for declared in settings.resources])
+    storage = StorageOptions.read(settings.lakehouse.storage_options, remote=_reads_s3(settings))
+    resources = [_resource(declared, storage) for declared in settings.resources]
+    return _pipeline(settings, watch).run(resources)
 
 
 def run_python(file: Path, watch: Watch) -> list[RunReport]:
@@ -85,14 +88,20 @@ def _pipeline(settings: PipelineSettings, watch: Watch) -> Any:
     return lakeload.Pipeline(settings.pipeline, lake, progress=watch)
 
 
-def _resource(declared: ResourceSettings) -> Resource:
+def _reads_s3(settings: PipelineSettings) -> bool:
+    return any(source.startswith("s3") for declared in settings.resources for source in declared.source)
+
+
+def _resource(declared: ResourceSettings, storage: StorageOptions) -> Resource:
     import lakeload
     from lakeload.settings import parse_type
+    from lakeload.sources.read import ReadOptions
+    from lakeload.sources.resource import from_data, table_spec
 
     cursor = declared.cursor
     sources = declared.source
-    decorate = lakeload.resource(
-        name=declared.table,
+    spec = table_spec(
+        declared.table,
         primary_key=declared.primary_key or None,
         mode=MODES[declared.mode],
         cursor=lakeload.Cursor(cursor.path, lag=cursor.lag, initial=cursor.initial) if cursor else None,
@@ -102,9 +111,9 @@ def _resource(declared: ResourceSettings) -> Resource:
         load_columns=declared.load_columns,
         target_file_size=declared.target_file_size,
         fold=declared.fold,
-        record_path=declared.record_path,
     )
-    return decorate(lambda: sources[0] if len(sources) == 1 else list(sources))
+    data = sources[0] if len(sources) == 1 else list(sources)
+    return from_data(data, spec, ReadOptions(record_path=declared.record_path, storage=storage))
 
 
 def _execute(file: Path) -> dict[str, Any]:

@@ -11,7 +11,8 @@ partitionings lakeload cannot produce, and `write.wap.enabled` (whose owner want
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -32,8 +33,6 @@ from lakeload.model.table import TableState, Version
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lakeload.model.changes import Changeset, CommitResult
     from lakeload.model.files import LiveFile
 
@@ -108,7 +107,7 @@ class IcebergTable:
         if base is not None and token is not None and base.sequences.get(token.pipeline, 0) >= token.sequence:
             return AlreadyApplied(base.version)
         try:
-            with self._store.guarded():
+            with self._reachable():
                 return self._publish(changeset, base.handle if base is not None else None)
         except Moved as moved:
             return Conflict(str(moved))
@@ -155,7 +154,7 @@ class IcebergTable:
         model = document.model
         schema, specs, reader = model.schema(), model.specs(), self._manifests
         kinds = {number: spec.partition_type(schema).fields for number, spec in specs.items()}
-        with self._store.guarded():
+        with self._reachable():
             deletes = deletes_of(reader, document)
             return [
                 live_file(
@@ -189,7 +188,7 @@ class IcebergTable:
             return
         scan = self._library_table(state).scan(selected_fields=tuple(schema.names))
         spec = state.handle.model.specs()
-        with self._store.guarded():
+        with self._reachable():
             for task in scan.plan_files():
                 constants = frozenset(
                     field.source_id
@@ -230,6 +229,20 @@ class IcebergTable:
         if self._document is None:
             return []
         return [_version(snapshot) for snapshot in self._document.ancestors()]
+
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        """Turn failures of pyiceberg's and pyarrow's file access into `StorageError`."""
+        with self._store.guarded():
+            try:
+                yield
+            except FileNotFoundError as error:
+                raise StorageError(
+                    f"a file the table refers to is gone: {str(error).splitlines()[0]}",
+                    table=self._name,
+                    place=self.location,
+                    hint="Restore it, or roll the table back to a version without it.",
+                ) from error
 
     @property
     def _manifests(self) -> ManifestReader:

@@ -28,6 +28,9 @@ def carrier(seen: Observed, name: str, wanted: pa.DataType | None) -> pa.DataTyp
     Raises:
         Conflict: The values have no common type, and the declared one does not hold them.
     """
+    if is_text(wanted):
+        # Whatever is no text fails to parse as text, and is then written verbatim.
+        return pa.string()
     try:
         own = seen.type(name)
     except Conflict:

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal
 
-import pyarrow as pa
-
 from lakeload.config import StorageOptions
 from lakeload.errors import SourceError, StorageError
 
@@ -266,6 +264,8 @@ def open_text(file: File) -> Iterator[BinaryIO]:
                 case None:
                     yield raw
                 case "zstd":
+                    import pyarrow as pa
+
                     yield pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
                 case _:
                     # Python's readers notice a missing end; Arrow's gzip reader does not.

@@ -29,6 +29,7 @@ _SAMPLE_ROWS = 2000
 _PIECE_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _OBJECT = re.compile(rb"\s*\{")
+_NULL_RECORD = re.compile(rb"\}\s*null")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -81,8 +82,9 @@ class JsonDecoder:
         """Whether the parser can have changed or invented nothing."""
         if not (piece.isascii() or _is_utf8(piece)):
             return False
-        # The parser reads a bare `null` as a record of nulls.
-        if table.num_columns == 0 or all(column.null_count for column in table.columns):
+        # The parser reads a bare `null` as a record of nulls. After the first record, an object, the first
+        # of them follows a brace.
+        if all(column.null_count for column in table.columns) and _NULL_RECORD.search(piece):
             return False
         for field, column in zip(table.schema, table.columns, strict=True):
             if pa.types.is_decimal(field.type) and self._hint(field.name) is not None:

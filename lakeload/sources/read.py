@@ -10,18 +10,18 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TypeGuard
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, TypeGuard
 
 from lakeload.config import StorageOptions
 from lakeload.errors import SourceError
-from lakeload.sources.coerce import Hint
-from lakeload.sources.columnar import arrow_batches, read_ipc, read_parquet, speaks_arrow
-from lakeload.sources.delimited import read_delimited
-from lakeload.sources.documents import decode_blocks, decode_bytes, document_blocks, is_document, line_blocks
 from lakeload.sources.files import FORMATS, File, Format, find, open_text, public
-from lakeload.sources.rows import read_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakeload.sources.coerce import Hint
+
+# The readers are imported where they are needed: this module is part of `import lakeload`.
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,10 @@ def read(data: object, *, hint: Hint, options: ReadOptions, workers: int) -> Ite
         >>> next(batches).to_pylist()
         [{'a': 1}]
     """
+    from lakeload.sources.columnar import arrow_batches, speaks_arrow
+    from lakeload.sources.documents import decode_bytes
+    from lakeload.sources.rows import read_rows
+
     size = options.batch_bytes
     if isinstance(data, bytes | bytearray | memoryview):
         yield from decode_bytes(
@@ -106,6 +110,10 @@ def _is_location(data: object) -> TypeGuard[str | os.PathLike[str]]:
 def _read_files(
     files: list[File], hint: Hint, options: ReadOptions, workers: int
 ) -> Iterator[pa.RecordBatch]:
+    from lakeload.sources.columnar import read_ipc, read_parquet
+    from lakeload.sources.delimited import read_delimited
+    from lakeload.sources.documents import decode_blocks, document_blocks, line_blocks
+
     size = options.batch_bytes
     for kind, group in groupby(files, lambda file: _format(file, options)):
         if kind == "jsonl":
@@ -130,6 +138,8 @@ def _read_files(
 
 def _format(file: File, options: ReadOptions) -> Format | None:
     """The file's format; `None` for a file without content."""
+    from lakeload.sources.documents import is_document
+
     if options.format is not None and options.format != "json":
         return options.format
     known = FORMATS.get(file.endings()[0])

@@ -8,9 +8,7 @@ turned into plain values, walked, and the schema and the guard widen.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
-import enum
 import functools
 import json
 import operator
@@ -27,13 +25,11 @@ from lakeload.errors import LakeloadError, SchemaError, SourceError
 from lakeload.sources.coerce import Hint, carrier, coerce, is_text
 from lakeload.sources.columnar import arrow_batches, speaks_arrow
 from lakeload.sources.documents import decode_bytes
-from lakeload.sources.infer import MAX_DEPTH, Conflict, Observed, excerpt, locate
+from lakeload.sources.infer import Conflict, Observed, excerpt, locate
 from lakeload.sources.parallel import close
+from lakeload.sources.values import is_record, plain
 
 _NATIVE = (bytes, bytearray, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, UUID)
-_ATOMS = frozenset(
-    (type(None), bool, int, float, str, bytes, Decimal, dt.date, dt.datetime, dt.time, dt.timedelta)
-)
 _MAX_ROWS = 1 << 16
 _FIRST_ROWS = 256
 
@@ -103,15 +99,7 @@ def _other(item: object, hint: Hint, batch_bytes: int, count: int) -> Generator[
 
 
 def _is_row(item: object) -> bool:
-    return type(item) is dict or isinstance(item, Mapping) or _is_record(item)
-
-
-def _is_record(item: object) -> bool:
-    return (
-        (dataclasses.is_dataclass(item) and not isinstance(item, type))
-        or isinstance(item, msgspec.Struct)
-        or (hasattr(item, "model_dump") and not isinstance(item, type))
-    )
+    return type(item) is dict or isinstance(item, Mapping) or is_record(item)
 
 
 class RowDecoder:
@@ -189,15 +177,15 @@ class RowDecoder:
 
     def _plain_row(self, row: object, number: int) -> dict[str, object]:
         try:
-            plain = _plain(row, "", 0)
+            values = plain(row, "", 0)
         except Conflict as conflict:
             raise conflict.error(row=number, value=row) from None
-        if not isinstance(plain, dict):
+        if not isinstance(values, dict):
             raise SourceError(f"expected a row, found {excerpt(row)}", row=number)
-        for name, value in plain.items():
+        for name, value in values.items():
             if value is not None and not isinstance(value, str) and is_text(self._hint(name)):
-                plain[name] = _text(value)
-        return plain
+                values[name] = _text(value)
+        return values
 
 
 def _text(value: object) -> str:
@@ -304,66 +292,3 @@ def _expected(seen: Observed) -> Any:
     if len(options) > 1 and "date" in kinds:
         raise TypeError
     return functools.reduce(operator.or_, options)
-
-
-def _plain(value: object, path: str, depth: int) -> object:
-    """Values Arrow and the type lattice know: dicts, lists and atoms.
-
-    Raises:
-        Conflict: The value cannot be represented.
-    """
-    kind = type(value)
-    if kind in _ATOMS:
-        return value
-    if depth > MAX_DEPTH:
-        raise Conflict(
-            path.split("[", 1)[0][:60],
-            f"nested deeper than {MAX_DEPTH} levels",
-            "Store such a column as text.",
-        )
-    if isinstance(value, Mapping):
-        return {
-            key: _plain(item, f"{path}.{key}" if path else str(key), depth + 1) for key, item in value.items()
-        }
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item, f"{path}[]", depth + 1) for item in value]
-    if isinstance(value, enum.Enum):
-        return _plain(value.value, path, depth)
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, msgspec.Struct):
-        return _plain(msgspec.structs.asdict(value), path, depth)
-    if _is_record(value):
-        fields = value.model_dump() if hasattr(value, "model_dump") else _shallow(value)
-        return _plain(fields, path, depth)
-    return _plain_foreign(value, path, depth)
-
-
-def _shallow(value: Any) -> dict[str, object]:
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-
-
-def _plain_foreign(value: Any, path: str, depth: int) -> object:
-    """Values of numpy and pandas values, and subclasses of atoms."""
-    library = type(value).__module__.split(".")[0]
-    if library == "numpy":
-        if value.dtype.kind in "mM":
-            exact = value.astype(f"{'timedelta' if value.dtype.kind == 'm' else 'datetime'}64[us]")
-            if (exact != value).any():
-                raise Conflict(path, f"{value!r} is finer than microseconds", "Round it first.")
-            value = exact
-        return _plain(value.tolist(), path, depth)
-    if library == "pandas":
-        if type(value).__name__ in ("NAType", "NaTType"):
-            return None
-        if getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0):
-            raise Conflict(path, f"{value!r} is finer than microseconds", "Round it first.")
-        convert = getattr(value, "to_pydatetime", None) or getattr(value, "to_pytimedelta", None)
-        if convert is not None:
-            return convert()
-    for atom in (str, int, float, dt.datetime, dt.date):
-        if isinstance(value, atom):
-            return value
-    if isinstance(value, bytearray | memoryview):
-        return bytes(value)
-    raise Conflict(path, f"cannot store a {type(value).__name__}", "Convert it before yielding the row.")

@@ -24,7 +24,7 @@ from lakeload.write.conform import without_views
 
 Encoding: TypeAlias = Literal["compat", "modern"]
 
-_SAMPLE_ROWS = 16_384
+_SAMPLE_ROWS = 4_096
 _DICTIONARY_BYTES = 768 << 10
 """Stay clear of parquet-cpp's limit of 1 MiB, where it gives up the dictionary half way."""
 _DICTIONARY_SHARE = 0.2

@@ -18,6 +18,8 @@ from lakeload.write.encode import RowGroup
 from lakeload.write.rolling import Rest, Rolling, Sizes
 
 SAMPLE_ROWS = 65_536
+_PIECE_BYTES = 768
+"""Measured memory of an Arrow array besides its values: small pieces are mostly that."""
 _NEARLY = 1.25
 """A last row group may exceed the plan by this much rather than leave a tiny one behind."""
 
@@ -81,11 +83,18 @@ class Waiting:
     def __init__(self) -> None:
         self.rows = 0
         self.bytes = 0
+        self._columns = 0
         self._batches: deque[tuple[pa.RecordBatch, int]] = deque()
+
+    @property
+    def held(self) -> int:
+        """Memory the rows take."""
+        return self.bytes + _PIECE_BYTES * self._columns * len(self._batches)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Append rows."""
         size = row_bytes(batch)
+        self._columns = batch.num_columns
         self._batches.append((batch, size))
         self.rows += batch.num_rows
         self.bytes += size

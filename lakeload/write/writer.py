@@ -205,21 +205,21 @@ class TableWriter:
 
     def _give(self, key: tuple[Value | None, ...], rows: pa.RecordBatch) -> None:
         lane = self._lanes.get(key) or self._open_lane(key)
-        before = lane.waiting.bytes
+        before = lane.waiting.held
         lane.waiting.add(rows)
         lane.advance()
-        self._waiting += lane.waiting.bytes - before
+        self._waiting += lane.waiting.held - before
 
     def _relieve(self) -> None:
         """Encode the largest buffers early while all of them together hold too much."""
         if self._waiting <= self._hold:
             return
-        for lane in sorted(self._lanes.values(), key=lambda lane: -lane.waiting.bytes):
+        for lane in sorted(self._lanes.values(), key=lambda lane: -lane.waiting.held):
             if self._waiting <= self._hold * 3 // 4:
                 break
-            self._waiting -= lane.waiting.bytes
+            self._waiting -= lane.waiting.held
             lane.spill()
-            self._waiting += lane.waiting.bytes
+            self._waiting += lane.waiting.held
 
     def _open_lane(self, key: tuple[Value | None, ...]) -> Lane:
         order = self._options.layout.sort_by

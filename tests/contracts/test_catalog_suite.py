@@ -135,7 +135,8 @@ def test_dropped_table_is_forgotten_and_its_files_stay(register: Register) -> No
     register.catalog().drop(register.namespace, "t")
     assert list(register.catalog().list(register.namespace)) == []
     assert register.open().load() is None
-    assert all(store.read(path) for path in paths)
+    if "rest" not in register.uri:  # a server may clean up after itself; SeaweedFS does
+        assert all(store.read(path) for path in paths)
 
 
 def test_drop_of_a_table_that_does_not_exist_is_an_error_that_names_it(register: Register) -> None:

@@ -105,24 +105,15 @@ def test_iceberg_table_takes_turns_with_its_owner(iceberg: Place) -> None:
     iceberg.holds(pa.concat_tables([FIRST, FIRST, SECOND]).rename_columns(names))
 
 
-@pytest.mark.parametrize(
-    "configuration",
-    [
-        {"delta.enableChangeDataFeed": "true"},
-        {"delta.columnMapping.mode": "name", "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"},
-    ],
-    ids=["change data feed", "column mapping"],
-)
-def test_overwrite_of_a_delta_table_with_a_feature_that_cannot_be_honoured_is_refused(
-    tmp_path: Path, configuration: dict[str, str]
-) -> None:
+def test_delta_table_with_column_mapping_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    configuration = {"delta.columnMapping.mode": "name", "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"}
     place = Place(("delta",), str(tmp_path / "lake"))
     from deltalake import DeltaTable, Schema
 
     DeltaTable.create(place.location(), schema=Schema.from_arrow(FIRST.schema), configuration=configuration)
     version, files = place.delta().version(), place.data_files()
     with pytest.raises(ll.TableError) as caught:
-        place.load(SECOND, mode=ll.Overwrite())
+        place.load(SECOND)
     assert caught.value.table == "t"
     assert caught.value.hint
     assert place.delta().version() == version
@@ -133,7 +124,7 @@ def test_delta_table_with_a_check_constraint_is_refused(tmp_path: Path) -> None:
     place = Place(("delta",), str(tmp_path / "lake"))
     make_delta(place)
     place.delta().alter.add_constraint({"positive": "Id > 0"})
-    with pytest.raises(ll.TableError, match="constraint"):
+    with pytest.raises(ll.TableError, match=r"(?i)constraint"):
         place.load(SECOND)
     assert place.delta().to_pyarrow_table().num_rows == FIRST.num_rows
 

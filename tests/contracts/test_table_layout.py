@@ -28,7 +28,7 @@ ROWS = pa.table(
         "at": pa.array(AT, pa.timestamp("us", "UTC")),
         "local": pa.array([v and v.replace(tzinfo=None) for v in AT], pa.timestamp("us")),
         "day": pa.array([v and v.date() for v in AT], pa.date32()),
-        "text": pa.array(["", "abc", "abcdef", "ü/=%: 🦆", "NULL", None], pa.string()),
+        "text": pa.array([" ", "abc", "abcdef", "ü/=%: 🦆", "NULL", None], pa.string()),
         "amount": pa.array([Decimal("0.00"), Decimal("1.05"), Decimal("-1.05"), Decimal("99.99"), None, Decimal("1.04")], pa.decimal128(9, 2)),
         "raw": pa.array([b"", b"\x00\xff", b"ab", b"abc", None, b"z"], pa.binary()),
         "flag": pa.array([True, False, True, None, False, True], pa.bool_()),
@@ -91,6 +91,20 @@ def test_two_partition_fields_make_one_file_per_pair(place: Place) -> None:
     place.load(rows, partition_by=["a", "b"])
     assert {file.partition for file in place.table().files()} == {("x", 1), ("x", 2), ("y", 1), (None, None)}
     place.holds(rows)
+
+
+def test_empty_text_as_partition_value_is_kept_or_refused_where_it_would_become_null(local_place: Place) -> None:
+    """In Delta's log an empty text is a null (protocol, "Partition Value Serialization")."""
+    place, rows = local_place, pa.table({"a": ["x", "", None], "n": [1, 2, 3]})
+    if "delta" not in place.formats:
+        place.load(rows, partition_by="a")
+        place.holds(rows)
+        return
+    with pytest.raises(ll.TableError) as caught:
+        place.load(rows, partition_by="a")
+    assert caught.value.column == "a"
+    assert not place.exists()
+    assert place.data_files() == {}
 
 
 def test_later_loads_follow_the_partitioning_of_the_table(place: Place) -> None:

@@ -56,6 +56,11 @@ def _partitionable(kind: Kind) -> bool:
     return not pa.types.is_floating(kind.given)
 
 
+def _not_empty(value: object) -> bool:
+    # In Delta's log an empty text is a null; that it is refused is shown with the layout tests.
+    return value != ""
+
+
 @pytest.mark.parametrize("formats", [("delta",), ("iceberg",)], ids=["delta", "iceberg"])
 @given(data=st.data())
 def test_partition_values_return_as_they_were(
@@ -63,7 +68,7 @@ def test_partition_values_return_as_they_were(
 ) -> None:
     leaves = [kind for kind in LEAVES if _partitionable(kind) and not pa.types.is_binary(kind.stored)]
     kind = data.draw(st.sampled_from(leaves if formats == ("delta",) else [*leaves, TIME]))
-    values = data.draw(st.lists(st.none() | kind.values, min_size=1, max_size=5))
+    values = data.draw(st.lists(st.none() | kind.values.filter(_not_empty), min_size=1, max_size=5))
     ids = pa.array(range(len(values)), pa.int64())
     given_ = pa.table({"id": ids, "p": pa.array(values, kind.given)})
     stored = pa.table({"id": ids, "p": pa.array(values, kind.stored)})

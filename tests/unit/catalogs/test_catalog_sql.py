@@ -103,6 +103,27 @@ def test_of_many_writers_at_once_each_lands_once(tmp_path: Path) -> None:
     assert len(listed) <= 21, "a lost race leaves no metadata file"
 
 
+def test_a_new_database_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    outcomes: list[object] = []
+
+    def look(root: Path, gate: threading.Barrier) -> None:
+        found = catalog(root)
+        gate.wait()
+        try:
+            outcomes.append(found.list("ns"))
+        except CatalogError as error:
+            outcomes.append(error)
+
+    for attempt in range(8):
+        gate = threading.Barrier(4)
+        threads = [threading.Thread(target=look, args=(tmp_path / str(attempt), gate)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert outcomes == [[]] * 32
+
+
 def test_a_locked_database_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     create(catalog(tmp_path), tmp_path)
     found = catalog(tmp_path, f"sqlite:///{tmp_path}/sub/catalog.db?timeout=0.1")

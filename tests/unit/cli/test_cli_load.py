@@ -128,6 +128,29 @@ def test_schema_changes_are_told(folder: Path, capsys: pytest.CaptureFixture[str
     assert "added city string" in capsys.readouterr().out
 
 
+def test_load_completed_first_and_rows_not_added_again_are_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load()
+    for marker in Path("lake").rglob("*.done"):
+        marker.unlink()  # as if the process had died before it could note that it was done
+    capsys.readouterr()
+    assert load() == 0
+    out = capsys.readouterr().out
+    assert "no new rows" in out
+    assert "first completed the unfinished load" in out
+    assert "were not added again" in out
+    assert ll.Lakehouse("lake").table("t").to_arrow().num_rows == 10
+
+
+def test_folding_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(7):
+        load()
+    capsys.readouterr()
+    assert load() == 0
+    assert "folded 8 small files" in capsys.readouterr().out
+
+
 def test_json_is_one_document_and_nothing_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load("--json") == 0
     said = capsys.readouterr()

@@ -10,6 +10,8 @@ import pytest
 from services.seaweedfs import S3
 
 from lakeload.cli import main
+from lakeload.config import StorageOptions
+from lakeload.write.store import Store
 
 pytestmark = pytest.mark.s3
 
@@ -40,6 +42,21 @@ def test_load_and_inspect_on_s3(
         "delta": 2,
         "iceberg": 2,
     }
+
+
+def test_declared_sources_on_s3_use_the_lakehouse_s_options(
+    s3: S3, s3_prefix: str, rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(s3_prefix, StorageOptions.read(s3.storage_options, remote=True))
+    assert store.create("in/rows.jsonl", Path(rows).read_bytes())
+    declared = {
+        "pipeline": "p",
+        "lakehouse": {"path": f"{s3_prefix}/lake", "storage_options": dict(s3.storage_options)},
+        "resources": [{"table": "t", "source": f"{s3_prefix}/in/*.jsonl"}],
+    }
+    (tmp_path / "p.yml").write_text(json.dumps(declared))  # JSON is YAML, too
+    assert main(["run", str(tmp_path / "p.yml"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tables"]["t"]["rows"] == 2
 
 
 def test_iceberg_on_s3_without_catalog_is_refused(

@@ -20,7 +20,7 @@ from readers import assert_same_rows, iceberg_readers, read_iceberg
 
 from lakeload.catalogs.sql import SqlCatalog
 from lakeload.config import StorageOptions
-from lakeload.errors import TableError
+from lakeload.errors import StorageError, TableError
 from lakeload.formats.iceberg import IcebergTable
 from lakeload.model.changes import Changeset, Committed, Creation, SchemaChange
 from lakeload.model.layout import Layout
@@ -161,6 +161,18 @@ def test_files_without_field_ids_are_read_by_the_tables_name_mapping(tmp_path: P
         {"id": 1, "text": "a"},
         {"id": 2, "text": "b"},
     ]
+
+
+@pytest.mark.parametrize("what", ["data", "_iceberg/m-", "_iceberg/snap-"])
+def test_a_file_that_is_gone_is_named_with_a_way_out(tmp_path: Path, what: str) -> None:
+    table, _ = filled(str(tmp_path), columns(id=pa.int64()), [{"id": 1}])
+    (gone,) = Path(table.location).glob(f"{what}*" if "/" in what else f"{what}/*")
+    gone.unlink()
+    fresh = lab(str(tmp_path))[0]
+    state = fresh.load()
+    assert state is not None
+    with pytest.raises(StorageError, match=rf"is gone: .*{gone.name}.*roll the table back"):
+        fresh.scan(state, None).read_all()
 
 
 def test_an_older_state_still_reads_its_own_rows(tmp_path: Path) -> None:

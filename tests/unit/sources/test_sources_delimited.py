@@ -202,3 +202,18 @@ def test_newlines_in_quotes_never_split_a_row_between_blocks(csv):
 
 def test_a_single_column_keeps_its_empty_lines_as_nulls(csv):
     assert csv("a\n1\n\n2\n") == [{"a": 1}, {"a": None}, {"a": 2}]
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("text", ["007", "-007", "0x10", " 007", "  -007"])
+def test_padded_digits_in_a_column_of_integers_are_never_read_as_another_number(csv, text, quote):
+    values = ["1"] * 300_000
+
+    with pytest.raises(SchemaError):
+        column(csv, *values, f"{quote}{text}{quote}", batch_bytes=1 << 19)
+
+
+def test_padded_digits_in_a_column_of_text_leave_the_numbers_beside_it_alone(csv):
+    found = csv("zip,n,f\n" + "00501,1,0.5\n" * 3000, batch_bytes=1000)
+
+    assert found == [{"zip": "00501", "n": 1, "f": 0.5}] * 3000

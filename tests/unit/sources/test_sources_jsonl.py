@@ -305,3 +305,16 @@ def dropped(value: object) -> object:
 def test_duplicate_keys_are_refused_in_columns_declared_as_text_too():
     with pytest.raises(SourceError, match="'a' occurs twice"):
         decode(b'{"a":1,"a":2}\n', hint={"a": pa.string()})
+
+
+@pytest.mark.parametrize("gap", ["", "\n", " \n\n "])
+@pytest.mark.parametrize("first", ["{}", '{"a":null}', '{"a":1}'])
+def test_null_in_place_of_a_record_is_refused_wherever_it_stands(gap, first):
+    with pytest.raises(SourceError):
+        decode(f"{first}{gap}null\n{first}\n".encode())
+
+
+def test_a_column_of_numbers_declared_as_text_is_kept_verbatim():
+    (batch,) = decode(b'{"a":1.10}\n{"a":007e0}\n'.replace(b"007", b"7"), hint={"a": pa.string()})
+
+    assert batch.column("a").to_pylist() == ["1.10", "7e0"]

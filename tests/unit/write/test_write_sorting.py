@@ -155,7 +155,7 @@ def test_small_sorted_load_touches_no_temporary_file(tmp_path, monkeypatch):
     batches = rows_stream(2, random.Random(1))
     (file,) = write(tmp_path, batches, Layout.parse((), "k"))
     column = pq.read_table(tmp_path / file.path).column("k").to_pylist()
-    assert column == sorted(column, key=lambda value: key(value))
+    assert column == sorted(column, key=key)
 
 
 def test_abort_removes_runs_and_files(tmp_path):
