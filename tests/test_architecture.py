@@ -54,7 +54,6 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "s3fs": ("write/store", "config"),
     "botocore": ("config",),
     "pydantic": ("settings",),
-    "pydantic_settings": ("settings", "config"),
     "yaml": ("settings",),
     "typer": ("cli/",),
     "rich": ("cli/", "demo/"),

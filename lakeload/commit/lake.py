@@ -15,7 +15,7 @@ from lakeload.commit.descriptor import Descriptor
 from lakeload.commit.journal import Journal
 from lakeload.commit.transaction import publish
 from lakeload.errors import ConflictError, StorageError, TableError
-from lakeload.model.changes import CommitResult, Conflict
+from lakeload.model.changes import Conflict
 from lakeload.model.protocols import Table
 from lakeload.write.store import Store
 
@@ -85,14 +85,16 @@ def publish_load(journal: Journal, descriptor: Descriptor, tables: Tables) -> No
             writers won every attempt, and the next run completes the load.
         TableError: A table cannot take the change; the load is given up for it.
     """
-    results: dict[str, CommitResult] = {}
-    refused: list[ConflictError | TableError] = []
+    late: list[str] = []
+    refused: dict[str, ConflictError | TableError] = {}
     for name, changeset in descriptor.changes.items():
         try:
-            results[name] = publish(tables.open(name), changeset)
+            if isinstance(publish(tables.open(name), changeset), Conflict):
+                late.append(name)
         except (ConflictError, TableError) as error:
-            refused.append(error)
-    late = [name for name, result in results.items() if isinstance(result, Conflict)]
+            if _half_published(descriptor, name, tables):
+                raise  # one format has it: the load cannot be given up, only completed
+            refused[name] = error
     if late:
         raise ConflictError(
             "other writers got in first at every attempt",
@@ -100,6 +102,15 @@ def publish_load(journal: Journal, descriptor: Descriptor, tables: Tables) -> No
             hint="The load is recorded; the next run of this pipeline completes it.",
         )
     if refused:
-        journal.fail(descriptor.sequence, [name for name in descriptor.changes if name not in results])
-        raise refused[0]
+        journal.fail(descriptor.sequence, list(refused))
+        for name in refused:
+            for file in descriptor.changes[name].add:
+                tables.store(name).delete(file.path)
+        raise next(iter(refused.values()))
     journal.finish(descriptor.sequence)
+
+
+def _half_published(descriptor: Descriptor, name: str, tables: Tables) -> bool:
+    state = tables.open(name).load()
+    sides = [*state.sides.values()] if state else []
+    return any(side.sequences.get(descriptor.pipeline, 0) >= descriptor.sequence for side in sides)

@@ -59,10 +59,12 @@ class DualTable:
     def commit(self, changeset: Changeset, base: TableState | None) -> CommitResult:
         """Publish to Delta, then to Iceberg, each against its own side of `base`."""
         sides = base.sides if base else {}
-        first = self._commit_side(self._delta, changeset, sides.get("delta"))
+        # Both plans are made before either is published: what contradicts one side stops both.
+        plans = [self._plan(changeset, sides.get(name)) for name in self.formats]
+        first = self._commit_side(self._delta, plans[0], sides.get("delta"))
         if isinstance(first, Conflict):
             return first
-        second = self._commit_side(self._iceberg, changeset, sides.get("iceberg"))
+        second = self._commit_side(self._iceberg, plans[1], sides.get("iceberg"))
         if isinstance(second, Conflict):
             # A change without token moves no row: one side having it and the other not is correct.
             return first if changeset.token is None else second
@@ -105,11 +107,17 @@ class DualTable:
             )
         return state.sides["iceberg"]
 
-    def _commit_side(self, table: Table, changeset: Changeset, base: TableState | None) -> CommitResult:
+    def _plan(self, changeset: Changeset, base: TableState | None) -> Changeset | None:
+        """The side's own plan; `None` when its token says it has the change."""
         token = changeset.token
         if base and token and base.sequences.get(token.pipeline, 0) >= token.sequence:
-            return AlreadyApplied(base.version)
-        return table.commit(rebase(changeset, base, table=self.name), base)
+            return None
+        return rebase(changeset, base, table=self.name)
+
+    def _commit_side(self, table: Table, plan: Changeset | None, base: TableState | None) -> CommitResult:
+        if plan is None:
+            return AlreadyApplied(base.version if base else None)
+        return table.commit(plan, base)
 
 
 def _present(delta: TableState | None, iceberg: TableState | None) -> Mapping[str, TableState]:

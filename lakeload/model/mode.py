@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from lakeload.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class Append:
@@ -31,5 +33,23 @@ class Overwrite:
 
     partitions: Literal["dynamic"] | None = None
 
+    def __post_init__(self) -> None:
+        if self.partitions not in (None, "dynamic"):
+            raise ConfigError(
+                f"cannot overwrite partitions {self.partitions!r}",
+                hint='Use Overwrite() for the whole table or Overwrite(partitions="dynamic").',
+            )
+
 
 WriteMode: TypeAlias = Append | Overwrite
+
+
+def checked_mode(mode: object) -> WriteMode:
+    """The mode itself, if it is one.
+
+    Raises:
+        ConfigError: It is something else, such as the text "overwrite".
+    """
+    if isinstance(mode, Append | Overwrite):
+        return mode
+    raise ConfigError(f"{mode!r} is no write mode", hint="Use ll.Append() or ll.Overwrite().")

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lakeload.errors import SchemaError, SourceError
 from lakeload.model.changes import SchemaChange
-from lakeload.model.schema import apply_changes, assign_ids, children
+from lakeload.model.schema import apply_changes, assign_ids, children, without_ids
 from lakeload.model.table import LOAD_COLUMNS, LOAD_ID, LOADED_AT, TableSpec, TableState
 from lakeload.model.types import storage_type
 from lakeload.normalize.coerce import Misfit
@@ -216,8 +216,19 @@ class Normalizer:
                 incoming.append(pa.field(name, kind))
         self._change(list(self._evolution.needed(self._schema, incoming)))
         if self._state is None and not self._started:
+            self._order([names[field.name] for field in source])
             self._schema, self._last_id = self._with_load_columns()
         self._started = True
+
+    def _order(self, given: list[str]) -> None:
+        """Put the columns of a new table in the source's order, unless hints name all of them."""
+        if not self._hints or all(name in self._hints for name in given):
+            return
+        plain = without_ids(self._schema)
+        rank = {name: position for position, name in enumerate(given)}
+        fields = sorted(plain, key=lambda field: rank.get(field.name, len(rank)))
+        self._schema, self._last_id = assign_ids(pa.schema(fields))
+        self._plans.clear()
 
     def _change(self, changes: list[SchemaChange]) -> None:
         if not changes:

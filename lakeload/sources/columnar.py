@@ -17,7 +17,9 @@ from lakeload.errors import SourceError
 from lakeload.sources.files import File, reading
 from lakeload.sources.parallel import ordered_map, prefetch
 
-_LARGE_GROUP = 8
+_LARGE_BATCH = 64 << 20
+"""Batches of more bytes, such as a whole table in one chunk, are handed on in slices."""
+_LARGE_GROUP = 2
 """Row groups up to this many times the batch size are decoded whole, several at once."""
 
 
@@ -93,7 +95,7 @@ def arrow_batches(data: Any, *, batch_rows: int = 1 << 17) -> Iterator[pa.Record
     pandas frames lose their index, as it is no column. Polars lazy frames are run and streamed.
     """
     if isinstance(data, pa.RecordBatch):
-        yield data
+        yield from _sliced(data)
     elif isinstance(data, pa.Table):
         yield from _or_nothing(data.to_batches(), data.schema)
     elif _lazy(data):
@@ -118,9 +120,19 @@ def _lazy(data: object) -> bool:
 def _or_nothing(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     batch = None
     for batch in batches:
-        yield batch
+        yield from _sliced(batch)
     if batch is None:
         yield _nothing(schema)
+
+
+def _sliced(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in slices that later stages can work on one at a time within their budget; copies nothing."""
+    rows = max(1, batch.num_rows * _LARGE_BATCH // max(1, batch.nbytes))
+    if rows >= batch.num_rows:
+        yield batch
+        return
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
 
 
 def _nothing(schema: pa.Schema) -> pa.RecordBatch:

@@ -14,7 +14,7 @@ from lakeload.config import parse_size
 from lakeload.errors import ConfigError
 from lakeload.model.cursor import Cursor
 from lakeload.model.layout import Layout
-from lakeload.model.mode import Append, WriteMode
+from lakeload.model.mode import Append, WriteMode, checked_mode
 from lakeload.model.table import TableSpec
 from lakeload.sources.read import ReadOptions
 
@@ -52,7 +52,11 @@ class Resource:
 
     def with_table(self, table: str | None = None, mode: WriteMode | None = None) -> Resource:
         """The same resource for another table, or in another mode."""
-        spec = replace(self.spec, name=table or self.spec.name, mode=mode or self.spec.mode)
+        spec = replace(
+            self.spec,
+            name=table or self.spec.name,
+            mode=self.spec.mode if mode is None else checked_mode(mode),
+        )
         return replace(self, spec=spec)
 
 
@@ -171,7 +175,7 @@ def table_spec(
         schema=hints,
         primary_key=keys,
         layout=Layout.parse(partition_by, sort_by),
-        mode=mode or Append(),
+        mode=Append() if mode is None else checked_mode(mode),
         cursor=Cursor(cursor) if isinstance(cursor, str) else cursor,
         load_columns=load_columns,
         target_file_size=None if target_file_size is None else parse_size(target_file_size),

@@ -85,11 +85,11 @@ def _other(item: object, hint: Hint, batch_bytes: int, count: int) -> Generator[
     elif speaks_arrow(item):
         yield from arrow_batches(item)
     elif isinstance(item, list | tuple):
-        for number, part in enumerate(item, 1):
-            if _is_row(part) or not speaks_arrow(part):
+        for part in item:
+            if _is_row(part):
                 yield from read_rows([part], hint=hint, batch_bytes=batch_bytes)
             else:
-                yield from _other(part, hint, batch_bytes, count + number)
+                yield from _other(part, hint, batch_bytes, count)
     else:
         raise SourceError(
             f"expected a row, found {type(item).__name__} {excerpt(item)}",

@@ -148,9 +148,9 @@ def test_damaged_descriptor_of_an_unfinished_load_is_a_storage_error_and_the_tab
     for id_ in (1, 2):
         ll.Pipeline("p", place.lake()).run([{"id": id_}], table="t")
     before = place.versions()
-    journal = tmp_path / "lake" / "default" / "_lakeload" / "p"
-    newest = max(journal.glob("*.json"))
-    for mark in journal.glob("*.done"):
+    journal = tmp_path / "lake" / "default" / "_lakeload"
+    newest = max(journal.rglob("p/*.json"))
+    for mark in journal.rglob("p/*.done"):
         mark.unlink()
     content = newest.read_bytes()
     newest.write_bytes(

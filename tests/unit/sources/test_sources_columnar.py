@@ -109,3 +109,15 @@ def test_an_endless_stream_is_read_as_it_comes():
 
     assert [next(batches).num_rows for _ in range(3)] == [10_000] * 3
     batches.close()
+
+
+def test_a_table_in_one_huge_chunk_is_handed_on_in_slices(batches):
+    table = pa.table(
+        {"i": pa.array(range(1_000_000)), "s": pa.nulls(1_000_000, pa.string()).fill_null("x" * 200)}
+    )
+
+    found = batches(table)
+
+    assert len(found) > 2
+    assert all(batch.nbytes <= 65 << 20 for batch in found)
+    assert pa.Table.from_batches(found).equals(table)
