@@ -73,8 +73,8 @@ class Lakehouse:
         self.formats = registry.parse_formats(format)
         self.namespace = _checked_namespace(namespace)
         self.now = now
-        self._options = StorageOptions.read(storage_options, remote="://" in self.root)
-        self._store = Store(self.root, self._options)
+        self.options = StorageOptions.read(storage_options, remote="://" in self.root)
+        self._store = Store(self.root, self.options)
         self._catalog_uri = catalog
         self._catalog: Catalog | None = None
         self._open: dict[tuple[str, tuple[str, ...]], Table] = {}
@@ -187,7 +187,7 @@ class Lakehouse:
             if self._store.local:
                 self._store.make_root()
             factory = registry.catalog_factory(uri)
-            self._catalog = factory(uri, self.root, self._options, now=self.now)
+            self._catalog = factory(uri, self.root, self.options, now=self.now)
         return self._catalog
 
     def _iceberg_uri(self) -> str:

@@ -130,7 +130,7 @@ def load(
             target_file_size=target_file_size,
             fold=fold,
         )
-        storage = StorageOptions.read(storage_options, remote=_is_remote(data))
+        storage = StorageOptions.read(storage_options, remote=False)
         resource = from_data(data, spec, ReadOptions(record_path=record_path, storage=storage))
     name = pipeline or f"load_{table_name(resource.name)}"
     return Run(lake, name, [resource], progress or Silent(), share=resource.spec.cursor is None).finish()
@@ -159,8 +159,3 @@ def _name_of(data: object) -> str:
         if stem.strip("-_ "):
             return stem
     raise ConfigError("the data has no table name", hint='Give one: table="events".')
-
-
-def _is_remote(data: object) -> bool:
-    items = data if isinstance(data, list | tuple) else [data]
-    return any(isinstance(item, str) and item.startswith(("s3://", "s3a://")) for item in items)

@@ -120,7 +120,7 @@ class Run:
 
     def _write(self, resource: Resource, journal: Journal, recovered: Recovered | None) -> _Part:
         name = table_name(resource.name)
-        resource = resource.with_table(name)
+        resource = resource.with_table(name).with_storage(self._lake.options)
         table = self._lake.open(name)
         state = table.load()
         self._lake.check(name, state)

@@ -56,7 +56,7 @@ def _named(value: object) -> object:
 Texts = Annotated[list[str], BeforeValidator(_several)]
 Partition = Annotated[str, AfterValidator(_checked(PartitionField.parse))]
 Sort = Annotated[str, AfterValidator(_checked(SortField.parse))]
-TypeName = Annotated[str, AfterValidator(lambda text: _checked(parse_type)(text))]
+TypeName = Annotated[str, AfterValidator(_checked(lambda text: parse_type(text)))]  # noqa: PLW0108 - parse_type is defined below
 Mode = Literal["append", "overwrite", "overwrite-partitions"]
 
 

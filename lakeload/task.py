@@ -146,7 +146,11 @@ class _Run:
         resource = self._task.resource
         data = resource.open(self._incremental.start if self._incremental else None)
         stream = read(
-            data, hint=self._normalizer.hint, options=resource.read, workers=self._task.options.workers
+            data,
+            hint=self._normalizer.hint,
+            options=resource.read,
+            workers=self._task.options.workers,
+            is_text=self._normalizer.is_text,
         )
         with closing(stream) as batches:
             while True:

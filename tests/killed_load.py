@@ -34,7 +34,8 @@ STEPS = (
     "after all tables",
     "after the load is marked done",
 )
-"""Where the process dies, in the order of a load. Format steps count commits of one format of one table."""
+"""Where the process dies, in the order of a load. Besides them there is "after one format of a rewrite": of the
+commits that change no row, which widen columns of a Delta table or fold small files."""
 
 
 def rows(table: str, load: int) -> list[pa.Table]:
@@ -112,28 +113,35 @@ def die_at(step: str) -> str | None:
             _wrap(sql._Row, "_swap", before=True)
         case "after the first format of the first table":
             for kind in (DeltaFormatTable, IcebergTable):
-                _wrap(kind, "commit")
+                _wrap(kind, "commit", when=lambda _, change, *__: change.token is not None)
         case "after the first table":
             _wrap(lake, "publish")
         case "after the first format of the second table":
             for kind in (DeltaFormatTable, IcebergTable):
-                _wrap(kind, "commit", when=lambda table: table.name == second)
+                _wrap(
+                    kind,
+                    "commit",
+                    when=lambda table, change, *_: change.token is not None and table.name == second,
+                )
         case "after all tables":
             _wrap(Journal, "finish", before=True)
         case "after the load is marked done":
             _wrap(Journal, "finish")
+        case "after one format of a rewrite":
+            for kind in (DeltaFormatTable, IcebergTable):
+                _wrap(kind, "commit", when=lambda _, change, *__: change.operation == "replace")
         case _:
             raise ValueError(step)
     return None
 
 
 def _wrap(
-    owner: Any, name: str, *, before: bool = False, when: Callable[[Any], bool] = lambda _: True
+    owner: Any, name: str, *, before: bool = False, when: Callable[..., bool] = lambda *_: True
 ) -> None:
     real = getattr(owner, name)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if not when(args[0]):
+        if not when(*args):
             return real(*args, **kwargs)
         if before:
             die()

@@ -46,7 +46,7 @@ def run_yaml(file: Path, watch: Watch) -> RunReport:
     from lakeload.settings import read_pipeline
 
     settings = read_pipeline(file)
-    storage = StorageOptions.read(settings.lakehouse.storage_options, remote=_reads_s3(settings))
+    storage = StorageOptions.read(settings.lakehouse.storage_options, remote=False)
     resources = [_resource(declared, storage) for declared in settings.resources]
     return _pipeline(settings, watch).run(resources)
 
@@ -86,10 +86,6 @@ def _pipeline(settings: PipelineSettings, watch: Watch) -> Any:
         namespace=declared.namespace,
     )
     return lakeload.Pipeline(settings.pipeline, lake, progress=watch)
-
-
-def _reads_s3(settings: PipelineSettings) -> bool:
-    return any(source.startswith("s3") for declared in settings.resources for source in declared.source)
 
 
 def _resource(declared: ResourceSettings, storage: StorageOptions) -> Resource:

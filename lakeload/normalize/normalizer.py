@@ -114,8 +114,8 @@ class Normalizer:
     def hint(self, raw: str) -> pa.DataType | None:
         """The type a source should decode this column to, if it is known.
 
-        The user's hint wins. Otherwise the table's type, where text cannot express it or leaves it open:
-        text itself (digits in CSV), timestamp, date, time and decimal. Does not change during a load.
+        The user's hint wins. Otherwise the table's type, where text cannot express it: timestamp, date,
+        time and decimal. Does not change during a load.
         """
         name = self._find(raw)
         if name in self._hints:
@@ -128,8 +128,14 @@ class Normalizer:
             or pa.types.is_floating(kind)
             or pa.types.is_boolean(kind)
             or pa.types.is_binary(kind)
+            or pa.types.is_string(kind)
         )
         return None if told_by_text or children(kind) else kind
+
+    def is_text(self, raw: str) -> bool:
+        """Whether the column holds text, as far as this load knows by now."""
+        name = self._find(raw)
+        return name in self._schema.names and pa.types.is_string(self._schema.field(name).type)
 
     def resolve(self, name: str) -> str:
         """The column a user means, in the source's spelling or the table's.

@@ -149,7 +149,8 @@ def _find_remote(url: str, storage: StorageOptions) -> list[File]:
 
     place = public(url)
     protocol = url.split("://", 1)[0]
-    options = storage.for_s3fs() if protocol in ("s3", "s3a") else {}
+    known = StorageOptions.read(storage.values, remote=True)
+    options = known.for_s3fs() if protocol in ("s3", "s3a") else {}
     with reading(place):
         try:
             filesystem, inner = url_to_fs(url, **options)

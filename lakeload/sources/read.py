@@ -7,7 +7,7 @@ the reader for it; everything streams, in the order of the input, in bounded mem
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeGuard
@@ -41,7 +41,14 @@ class ReadOptions:
     batch_bytes: int = 16 << 20
 
 
-def read(data: object, *, hint: Hint, options: ReadOptions, workers: int) -> Iterator[pa.RecordBatch]:
+def read(
+    data: object,
+    *,
+    hint: Hint,
+    options: ReadOptions,
+    workers: int,
+    is_text: Callable[[str], bool] = lambda _raw: False,
+) -> Generator[pa.RecordBatch, None, None]:
     """Rows as record batches with the source's own names and types.
 
     Args:
@@ -50,6 +57,8 @@ def read(data: object, *, hint: Hint, options: ReadOptions, workers: int) -> Ite
         hint: Type a top-level column must have, by its raw name, if known.
         options: Format, record path, credentials.
         workers: Threads that decode.
+        is_text: Whether a column, by its raw name, is known to hold text. CSV has no types, so that
+            digits are read as text there; other sources keep what they say.
 
     Returns:
         Batches in the order of the input. Their schema may change from one to the next. Closing the
@@ -75,14 +84,15 @@ def read(data: object, *, hint: Hint, options: ReadOptions, workers: int) -> Ite
             bytes(data), hint=hint, batch_bytes=size, record_path=options.record_path, workers=workers
         )
     elif _is_location(data):
-        yield from _read_files(find(data, options.storage), hint, options, workers)
+        files = find(data, options.storage)
+        yield from _read_files(files, hint, options, workers, is_text)
     elif speaks_arrow(data):
         yield from arrow_batches(data)
     elif isinstance(data, Mapping):
         yield from read_rows([data], hint=hint, batch_bytes=size)
     elif isinstance(data, list | tuple) and data and all(map(_is_location, data)):
         files = [file for location in data for file in find(location, options.storage)]
-        yield from _read_files(files, hint, options, workers)
+        yield from _read_files(files, hint, options, workers, is_text)
     elif isinstance(data, Iterable):
         yield from read_rows(data, hint=hint, batch_bytes=size)
     else:
@@ -108,11 +118,16 @@ def _is_location(data: object) -> TypeGuard[str | os.PathLike[str]]:
 
 
 def _read_files(
-    files: list[File], hint: Hint, options: ReadOptions, workers: int
+    files: list[File], hint: Hint, options: ReadOptions, workers: int, is_text: Callable[[str], bool]
 ) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
     from lakeload.sources.columnar import read_ipc, read_parquet
     from lakeload.sources.delimited import read_delimited
     from lakeload.sources.documents import decode_blocks, document_blocks, line_blocks
+
+    def text_hint(raw: str) -> pa.DataType | None:
+        return hint(raw) or (pa.string() if is_text(raw) else None)
 
     size = options.batch_bytes
     for kind, group in groupby(files, lambda file: _format(file, options)):
@@ -132,7 +147,7 @@ def _read_files(
             elif kind is not None:
                 separator = "\t" if kind == "tsv" else ","
                 yield from read_delimited(
-                    file, separator=separator, hint=hint, batch_bytes=size, workers=workers
+                    file, separator=separator, hint=text_hint, batch_bytes=size, workers=workers
                 )
 
 
@@ -160,5 +175,5 @@ def _format(file: File, options: ReadOptions) -> Format | None:
     raise SourceError(
         "cannot tell the format of the file",
         place=file.path,
-        hint=f"Name it {', '.join(FORMATS)}, or give format=.",
+        hint=f"Name it {', '.join(FORMATS)}.",
     )

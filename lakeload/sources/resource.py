@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import pyarrow as pa
 
-from lakeload.config import parse_size
+from lakeload.config import StorageOptions, parse_size
 from lakeload.errors import ConfigError
 from lakeload.model.cursor import Cursor
 from lakeload.model.layout import Layout
@@ -58,6 +58,12 @@ class Resource:
             mode=self.spec.mode if mode is None else checked_mode(mode),
         )
         return replace(self, spec=spec)
+
+    def with_storage(self, storage: StorageOptions) -> Resource:
+        """The same resource, reading `s3://` data with these options unless it has its own."""
+        if self.read.storage.values:
+            return self
+        return replace(self, read=replace(self.read, storage=storage))
 
 
 @overload

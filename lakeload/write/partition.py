@@ -45,7 +45,7 @@ def split(
         rows = order.slice(first, counts[code])
         first += counts[code]
         row = rows[0].as_py()
-        key = tuple(column[row].as_py() for column in encoded)
+        key = tuple(_value(field, column[row]) for field, column in zip(fields, encoded, strict=True))
         found.append((key, batch if len(counts) == 1 else batch.take(rows)))
     return found
 
@@ -56,16 +56,29 @@ def apply(field: PartitionField, column: pa.Array) -> pa.Array:
     Raises:
         SchemaError: The source type does not suit the transform, or the column holds NaN.
     """
-    column = _plain(column)
-    match field.transform:
-        case "identity":
-            return _identity(field, column)
-        case "bucket":
-            return _bucket(field, column)
-        case "truncate":
-            return _truncate(field, column)
-        case _:
-            return _calendar(field, column)
+    transform = {"identity": _identity, "bucket": _bucket, "truncate": _truncate}.get(
+        field.transform, _calendar
+    )
+    try:
+        return transform(field, _plain(column))
+    except pa.ArrowInvalid as error:
+        raise _out_of_range(field) from error
+
+
+def _value(field: PartitionField, value: pa.Scalar) -> Value | None:
+    try:
+        found: Value | None = value.as_py()
+    except (OverflowError, ValueError) as error:
+        raise _out_of_range(field) from error
+    return found
+
+
+def _out_of_range(field: PartitionField) -> SchemaError:
+    return SchemaError(
+        f"a value is too large to be partitioned by {field}",
+        column=field.source,
+        hint="Times must lie between the years 1 and 9999; other values far enough from the type's limits.",
+    )
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,15 +47,14 @@ def rewrite(
 
 
 def _batches(store: Store, path: str) -> Iterator[pa.RecordBatch]:
-    source = store.uri(path)
+    place = store.uri(path)
     try:
-        with (
-            store.guarded(path),
-            pq.ParquetFile(
-                source if store.local else store.filesystem.open(source, "rb"), pre_buffer=True
-            ) as file,
-        ):
+        with store.guarded(path), ExitStack() as opened:
+            source = place
+            if not store.local:
+                source = opened.enter_context(store.filesystem.open(place, "rb"))
+            file = opened.enter_context(pq.ParquetFile(source, pre_buffer=True))
             yield from file.iter_batches(_BATCH_ROWS)
     except pa.ArrowInvalid as error:
         text = str(error).splitlines()[0]
-        raise StorageError(f"cannot read the Parquet file: {text}", place=source) from error
+        raise StorageError(f"cannot read the Parquet file: {text}", place=place) from error

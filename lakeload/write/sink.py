@@ -104,13 +104,19 @@ class Sinks:
         self._remove_spool()
 
     def forget(self, path: str) -> None:
-        """Delete one file.
+        """Delete one file, finished or not.
 
         Raises:
             StorageError: It cannot be deleted.
         """
-        del self._created[path]
+        handle = self._handles.pop(path, None)
+        with self._store.guarded(path):
+            if handle is not None:
+                handle.close()
+            if self._spool is not None:
+                self._local(path).unlink(missing_ok=True)
         self._store.delete(path)
+        del self._created[path]
 
     def _open(self, path: str) -> BinaryIO:
         handle = self._handles.get(path)

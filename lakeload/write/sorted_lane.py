@@ -14,7 +14,7 @@ from lakeload.model.layout import SortField
 from lakeload.write.conform import row_bytes, unify
 from lakeload.write.encode import RowGroup
 from lakeload.write.lane import SAMPLE_ROWS, Press, Waiting
-from lakeload.write.rolling import ENOUGH, Rolling
+from lakeload.write.rolling import ENOUGH, Rest, Rolling
 from lakeload.write.sorting import Merge, Run, Runs, delete_run, sorted_table, write_run
 
 _SURPLUS = 1.12
@@ -39,6 +39,7 @@ class SortedLane:
         self._folder = runs
         self._runs: list[Run] = []
         self._writing = 0
+        self._least = 0.0
 
     def advance(self) -> None:
         """Sort what waits into a run if it is much, and merge if the runs make a file."""
@@ -66,6 +67,9 @@ class SortedLane:
 
     def finish(self) -> None:
         """Merge everything into files."""
+        if not self._runs and not self._writing and self.waiting.bytes <= self._press.sizes.group:
+            self._finish_small()
+            return
         self._press.crew.drain()
         if self.waiting.rows:
             size = self.waiting.bytes
@@ -74,8 +78,27 @@ class SortedLane:
         while self._runs:
             self._merge(last=True)
 
+    def _finish_small(self) -> None:
+        """One row group holds everything: sort and encode it beside those of other partitions."""
+        if not self.waiting.rows:
+            return
+        size = self.waiting.bytes
+        table = unify(self.waiting.take(self.waiting.rows), self._press.schema)
+
+        def work() -> Rest:
+            ordered = sorted_table(table, self._order)
+            return Rest(ordered, self._press.encode(ordered))
+
+        def land(found: Rest) -> None:
+            rest: Rest | None = found
+            while rest is not None:
+                rest = self.rolling.land(rest.group or self._press.encode(rest.table), rest.table)
+
+        self._press.crew.submit(size, work, land)
+
     def close(self) -> None:
-        """Nothing is left to do: `finish` completed the files."""
+        """Complete the open file."""
+        self.rolling.close()
 
     def rows(self) -> Sequence[pa.RecordBatch]:
         """Take back what no file holds."""
@@ -86,7 +109,7 @@ class SortedLane:
         return back
 
     def _enough(self, collected: int) -> bool:
-        if collected < self._press.sizes.group:
+        if collected < max(self._press.sizes.group, self._least):
             return False
         return collected * self._ratio() >= _SURPLUS * self._press.sizes.target
 
@@ -115,7 +138,9 @@ class SortedLane:
         size = self.rolling.size
         if len(self.rolling.files) == done and not last and size < ENOUGH * self._press.sizes.target:
             self.rolling.discard()
+            self._least = merge.bytes * _SURPLUS * self._press.sizes.target / max(size, 1)
             return
+        self._least = 0.0
         self.rolling.close()
         self._runs = merge.left()
         for run in merge.finished():

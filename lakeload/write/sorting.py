@@ -5,7 +5,7 @@ the key columns of all runs are ranked, the ranking is cut into row groups, and 
 slice of every run through a memory map. In memory are one row group and the keys.
 
 Order (Apache Iceberg specification, "Sorting"): nulls first ascending, last descending; NaN above all
-numbers.
+numbers; -0.0 and 0.0 are equal.
 """
 
 from __future__ import annotations

@@ -106,7 +106,11 @@ def test_iceberg_table_takes_turns_with_its_owner(iceberg: Place) -> None:
 
 
 def test_delta_table_with_column_mapping_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    configuration = {"delta.columnMapping.mode": "name", "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"}
+    configuration = {
+        "delta.columnMapping.mode": "name",
+        "delta.minReaderVersion": "2",
+        "delta.minWriterVersion": "5",
+    }
     place = Place(("delta",), str(tmp_path / "lake"))
     from deltalake import DeltaTable, Schema
 

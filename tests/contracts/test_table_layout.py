@@ -93,7 +93,9 @@ def test_two_partition_fields_make_one_file_per_pair(place: Place) -> None:
     place.holds(rows)
 
 
-def test_empty_text_as_partition_value_is_kept_or_refused_where_it_would_become_null(local_place: Place) -> None:
+def test_empty_text_as_partition_value_is_kept_or_refused_where_it_would_become_null(
+    local_place: Place,
+) -> None:
     """In Delta's log an empty text is a null (protocol, "Partition Value Serialization")."""
     place, rows = local_place, pa.table({"a": ["x", "", None], "n": [1, 2, 3]})
     if "delta" not in place.formats:

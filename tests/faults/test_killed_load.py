@@ -162,6 +162,34 @@ def test_killed_load_is_completed_before_another_kind_of_run_goes_on(tmp_path: P
     holds(place, 2)
 
 
+def test_widening_killed_then_run_again_keeps_every_row(tmp_path: Path) -> None:
+    """The second load's wider column makes Delta rewrite its files, in a commit of its own before the load."""
+    place = Place(("delta", "iceberg"), str(tmp_path / "lake"))
+    run(place, 1, cursor=True)
+    kill("after one format of a rewrite", place, 2, cursor=True)
+    whole(place, 2)
+    run(place, 2, cursor=True)
+    holds(place, 2)
+
+
+def test_folding_killed_between_the_formats_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    place, last = Place(("delta", "iceberg"), str(tmp_path / "lake")), 0
+    for last in range(1, 40):
+        report = run(place, last, cursor=True)
+        if any(told.folded for told in report.tables.values()):
+            break
+    assert last > 1, "nothing was folded"
+    other = Place(place.formats, str(tmp_path / "other"))
+    for load in range(1, last):
+        run(other, load, cursor=True)
+    kill("after one format of a rewrite", other, last, cursor=True)
+    holds(other, last)
+    assert all(told.rows == 0 for told in run(other, last, cursor=True).tables.values())
+    for load in range(last + 1, 2 * last + 1):
+        run(other, load, cursor=True)
+    holds(other, 2 * last)
+
+
 def test_readers_of_both_formats_see_the_same_rows_after_every_recovery(tmp_path: Path) -> None:
     place = Place(("delta", "iceberg"), str(tmp_path / "lake"))
     for load, step in enumerate(STEPS, start=1):

@@ -260,7 +260,7 @@ def test_hints_win_over_the_data_and_create_a_table_without_data():
     assert it.hint("createdAt") == it.hint("created_at") == UTC
     assert it.hint("other") is None
     result = it.apply(batch({"id": 1, "price": 1.25, "created_at": "2024-05-01T00:00:00Z"}))
-    assert it.schema.names == ["created_at", "price", "id", "_lakeload_id", "_lakeload_at"]
+    assert it.schema.names == ["id", "price", "created_at", "_lakeload_id", "_lakeload_at"]
     assert result.to_pylist()[0]["price"] == decimal.Decimal("1.25")
     assert result.to_pylist()[0]["created_at"] == NOW
     assert not it.schema.field("price").nullable
@@ -309,13 +309,15 @@ def test_sources_are_told_the_types_text_leaves_open():
     hints = {name: it.hint(name) for name in ("At", "zip", "n", "s", "p", "unknown", "")}
     assert hints == {
         "At": UTC,
-        "zip": pa.string(),
+        "zip": None,
         "n": None,
         "s": None,
         "p": pa.decimal128(9, 2),
         "unknown": None,
         "": None,
     }
+    assert [it.is_text(name) for name in ("Zip", "At", "unknown")] == [True, False, False]
+
 
 
 def test_users_may_spell_columns_as_the_source_or_the_table_does():

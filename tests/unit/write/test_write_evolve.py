@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lakeload.config import StorageOptions
 from lakeload.errors import SchemaError, StorageError
 from lakeload.model.changes import SchemaChange
 from lakeload.model.layout import Layout
@@ -214,3 +215,25 @@ def test_rewriting_a_broken_file_is_a_storage_error(tmp_path):
     schema, _ = assign_ids(pa.schema([("a", pa.int64())]))
     with pytest.raises(StorageError, match=r"broken\.parquet"):
         rewrite(Store(str(tmp_path)), ["data/broken.parquet"], schema, options())
+
+
+def test_files_in_an_object_store_are_rewritten_there(s3, s3_prefix):
+    store = Store(s3_prefix, StorageOptions.read(s3.storage_options, remote=True))
+    schema, _ = assign_ids(pa.schema([("a", pa.int64())]))
+    paths = []
+    for value in range(3):
+        writer = TableWriter(store, schema, options())
+        writer.write(pa.record_batch({"a": [value]}, schema=schema))
+        paths += [file.path for file in writer.close()]
+    (file,) = rewrite(store, paths, schema, options())
+    assert pq.read_table(pa.BufferReader(store.read(file.path))).column("a").to_pylist() == [0, 1, 2]
+
+
+def test_object_store_that_may_not_be_written_is_a_storage_error(s3, s3_prefix):
+    store = Store(s3_prefix, StorageOptions.read(s3.read_only, remote=True))
+    schema, _ = assign_ids(pa.schema([("a", pa.int64())]))
+    writer = TableWriter(store, schema, options())
+    writer.write(pa.record_batch({"a": [1]}, schema=schema))
+    with pytest.raises(StorageError, match="credentials"):
+        writer.close()
+    writer.abort()

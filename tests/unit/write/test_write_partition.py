@@ -181,3 +181,17 @@ def test_nan_as_partition_value_is_refused():
 def test_transform_that_does_not_suit_the_type_is_refused(field, column):
     with pytest.raises(SchemaError, match="column c"):
         split(pa.record_batch({"c": column}), [field])
+
+
+@pytest.mark.parametrize(
+    ("field", "column"),
+    [
+        (PartitionField("c", "hour"), pa.array([2**63 - 1]).cast(pa.timestamp("us"))),
+        (PartitionField("c", "day"), pa.array([2**62]).cast(pa.timestamp("us"))),
+        (PartitionField("c"), pa.array([2**62]).cast(pa.timestamp("us"))),
+        (PartitionField("c", "truncate", 1000), pa.array([-(2**31)], pa.int32())),
+    ],
+)
+def test_value_out_of_range_is_refused(field, column):
+    with pytest.raises(SchemaError, match=r"too large .*column c"):
+        split(pa.record_batch({"c": column}), [field])

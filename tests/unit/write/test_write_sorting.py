@@ -150,6 +150,34 @@ def test_every_file_is_sorted_as_a_whole_and_full(tmp_path, sort_by, partition_b
     assert sorted(map(repr, got)) == sorted(map(repr, wanted))
 
 
+def test_rows_that_compress_far_better_once_sorted_still_fill_their_files(tmp_path):
+    rng = random.Random(1)
+    words = [rng.randbytes(30).hex() for _ in range(40_000)]
+    batches = [pa.record_batch({"w": [rng.choice(words) for _ in range(5000)]}) for _ in range(160)]
+    target = MIB // 2
+    layout = Layout.parse((), "w")
+    files = write(tmp_path, batches, layout, target_file_size=target, memory_budget=16 * MIB)
+    assert len(files) > 1
+    for file in files[:-1]:
+        assert file.size == pytest.approx(target, rel=0.1)
+    assert sum(file.rows for file in files) == 800_000
+    assert {path.name for path in tmp_path.rglob("*.parquet")} == {file.path.split("/")[-1] for file in files}
+
+
+def test_many_small_sorted_partitions_are_each_sorted(tmp_path):
+    batches = [
+        pa.record_batch({"p": [n % 50 for n in range(2000)], "v": [n * 7919 % 2003 for n in range(2000)]})
+        for _ in range(3)
+    ]
+    files = write(tmp_path, batches, Layout.parse("p", "v desc"))
+    assert len(files) == 50
+    for file in files:
+        values = pq.read_table(tmp_path / file.path, partitioning=None).column("v").to_pylist()
+        assert file.sorted
+        assert values == sorted(values, reverse=True)
+        assert len(values) == 120
+
+
 def test_small_sorted_load_touches_no_temporary_file(tmp_path, monkeypatch):
     monkeypatch.setattr(Runs, "new_path", lambda self: pytest.fail("a run was written"))
     batches = rows_stream(2, random.Random(1))

@@ -13,6 +13,7 @@ from arrow_data import samples
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakeload.config import StorageOptions
 from lakeload.errors import SchemaError, StorageError
 from lakeload.model.layout import Layout
 from lakeload.model.schema import assign_ids
@@ -318,8 +319,6 @@ def test_place_that_cannot_be_written_surfaces_as_storage_error(tmp_path):
 
 
 def test_object_store_gets_the_same_files(s3, s3_prefix):
-    from lakeload.config import StorageOptions
-
     store = Store(s3_prefix, StorageOptions.read(s3.storage_options, remote=True))
     batches = stream(numbers, 5000, 4 * MIB)
     schema, _ = assign_ids(batches[0].schema)
@@ -336,8 +335,6 @@ def test_object_store_gets_the_same_files(s3, s3_prefix):
 
 
 def test_object_store_abort_deletes_what_was_uploaded(s3, s3_prefix):
-    from lakeload.config import StorageOptions
-
     store = Store(s3_prefix, StorageOptions.read(s3.storage_options, remote=True))
     batches = stream(numbers, 5000, 4 * MIB)
     schema, _ = assign_ids(batches[0].schema)
