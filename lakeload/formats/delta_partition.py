@@ -137,14 +137,15 @@ def _kind(field: PartitionField, schema: pa.Schema, table: str) -> pa.DataType:
             hint="Partition by a top-level column that the data has.",
         )
     source = schema.field(position).type
-    if source.num_fields or pa.types.is_binary(source) or pa.types.is_large_binary(source):
+    kind = _GENERATED.get(field.transform, source)
+    if kind.num_fields or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise TableError(
-            f"Delta cannot partition by a column of type {source}",
+            f"Delta cannot partition by a column of type {kind}",
             table=table,
             column=field.source,
             hint="Partition by a text, number, date or timestamp column.",
         )
-    return _GENERATED.get(field.transform, source)
+    return kind
 
 
 def _value(text: str, kind: pa.DataType) -> Value:

@@ -102,7 +102,9 @@ def test_a_descriptor_comes_back_as_it_was_written(remove, create):
     assert read.changes["t"].schema.equals(SCHEMA, check_metadata=True)
 
 
-@pytest.mark.parametrize("value", [7, 1.5, "x", dt.date(2026, 1, 2), AT, dt.datetime(2026, 1, 2), Decimal("3.20")])
+@pytest.mark.parametrize(
+    "value", [7, 1.5, "x", dt.date(2026, 1, 2), AT, dt.datetime(2026, 1, 2), Decimal("3.20")]
+)
 def test_a_cursor_value_of_any_type_comes_back_exactly(value):
     written = descriptor(positions={"t": Position(1, Checkpoint(value))})
     back = decode(encode(written), place="here").positions["t"].checkpoint.value
@@ -112,7 +114,7 @@ def test_a_cursor_value_of_any_type_comes_back_exactly(value):
 
 @pytest.mark.parametrize("data", [b"", b"{", b"{}", b"[]", b'{"version": 1}', b"\xff"])
 def test_a_damaged_descriptor_is_refused_with_its_place(data):
-    with pytest.raises(StorageError, match="damaged.*the-place"):
+    with pytest.raises(StorageError, match=r"damaged.*the-place"):
         decode(data, place="the-place")
 
 

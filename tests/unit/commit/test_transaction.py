@@ -7,7 +7,15 @@ import pytest
 
 from lakeload.commit.transaction import publish
 from lakeload.errors import ConflictError
-from lakeload.model.changes import AlreadyApplied, Changeset, Committed, Conflict, Creation, SchemaChange, Token
+from lakeload.model.changes import (
+    AlreadyApplied,
+    Changeset,
+    Committed,
+    Conflict,
+    Creation,
+    SchemaChange,
+    Token,
+)
 from lakeload.model.layout import Layout, PartitionField
 from lakeload.model.schema import apply_changes, assign_ids
 from lakeload.model.table import TableState
