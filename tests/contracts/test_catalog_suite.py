@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from readers import assert_same_rows, read_iceberg
+from readers import assert_same_rows, connect, read_iceberg
 from services.seaweedfs import S3, RestCatalog
 
 import lakeload as ll
@@ -210,3 +210,29 @@ def test_catalog_file_that_is_no_database_is_a_catalog_error(tmp_path: Path) -> 
     with pytest.raises(ll.CatalogError) as caught:
         ll.load(ROWS, ll.Lakehouse(tmp_path, format="iceberg"), table="t")
     assert "catalog.db" in str(caught.value)
+
+
+@pytest.mark.s3
+def test_table_duckdb_made_in_the_rest_catalog_is_loaded_into_and_read_by_duckdb(
+    s3: S3, rest_catalog: RestCatalog, rest_namespace: str
+) -> None:
+    key, secret = rest_catalog.credential.split(":")
+    name = f"lake_{rest_namespace}"
+    with connect(s3.storage_options) as duck:
+        duck.execute(
+            f"CREATE OR REPLACE SECRET {name} (TYPE iceberg, CLIENT_ID '{key}', CLIENT_SECRET '{secret}', "
+            f"OAUTH2_SERVER_URI '{rest_catalog.endpoint}/v1/oauth/tokens')"
+        )
+        duck.execute(
+            f"ATTACH 'icelake' AS {name} (TYPE iceberg, ENDPOINT '{rest_catalog.endpoint}', SECRET {name}, "
+            "ACCESS_DELEGATION_MODE 'none')"
+        )
+        duck.execute(f"CREATE SCHEMA {name}.{rest_namespace}")
+        duck.execute(f'CREATE TABLE {name}.{rest_namespace}.t AS SELECT 1::BIGINT AS "Id", \'x\' AS "Text"')
+        lake = Register(rest_catalog.uri, rest_catalog.warehouse, rest_namespace, s3.storage_options).lake()
+        report = ll.load([{"Id": 2, "Text": "y"}], lake, table="t")
+        assert not report.tables["t"].created
+        assert lake.table("t").schema().names == ["Id", "Text"]
+        found = duck.sql(f"SELECT * FROM {name}.{rest_namespace}.t").to_arrow_table()
+        duck.execute(f"DETACH {name}")
+    assert_same_rows(found, pa.table({"Id": [1, 2], "Text": ["x", "y"]}))
