@@ -30,6 +30,7 @@ class Crew:
     """
 
     def __init__(self, workers: int) -> None:
+        self.workers = workers
         self.held = 0
         """Bytes of the jobs not yet landed."""
         self._most = workers + 1

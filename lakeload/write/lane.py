@@ -156,14 +156,16 @@ class PlainLane:
 
     def finish(self) -> None:
         """Make row groups of all that waits."""
+        most = self._press.sizes.rows
         while self.waiting.rows:
-            if self.waiting.bytes <= self._press.sizes.group // 4:
-                planned = self.waiting.rows
-            else:
-                planned = self._planned()
-            if self.waiting.rows <= planned * _NEARLY:
-                planned = self.waiting.rows
-            self._submit(min(planned, self._press.sizes.rows))
+            small = self.waiting.bytes <= self._press.sizes.group // 4
+            planned = self.waiting.rows if small else self._planned()
+            if self.waiting.rows <= min(planned * _NEARLY, most):
+                share = self._share(self.waiting.rows)
+                while self.waiting.rows:
+                    self._submit(min(share, self.waiting.rows))
+                return
+            self._submit(min(planned, most))
 
     def close(self) -> None:
         """Complete the open file."""
@@ -172,6 +174,12 @@ class PlainLane:
     def rows(self) -> Sequence[pa.RecordBatch]:
         """Take back what waits."""
         return self.waiting.take(self.waiting.rows)
+
+    def _share(self, rows: int) -> int:
+        """The last rows in equal parts for all threads, so that none waits for another; or all at once."""
+        parts = self._press.crew.workers
+        enough = self.waiting.bytes * self._ratio() >= self._press.sizes.group // 4 * parts
+        return -(-rows // parts) if enough else rows
 
     def _planned(self) -> int:
         """Rows of the next row group."""

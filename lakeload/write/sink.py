@@ -24,6 +24,8 @@ from lakeload.write.store import Store
 _MOST_HANDLES = 64
 _FINISHERS = 4
 _MOST_FINISHING = 8
+_SYNC_BYTES = 16 << 20
+"""Bytes of a local file after which the disk is set to work, so that the end need not wait for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Sinks:
         self._spool = None if store.local else Path(tempfile.mkdtemp(prefix="lakeload-"))
         self._handles: OrderedDict[str, BinaryIO] = OrderedDict()
         self._created: dict[str, None] = {}
+        self._unsynced: dict[str, int] = {}
         self._finishing: deque[_Finishing] = deque()
         self._pool = ThreadPoolExecutor(_FINISHERS, "lakeload-finish")
 
@@ -55,8 +58,9 @@ class Sinks:
         """
         handle = self._open(path)
         with self._store.guarded(path):
-            for part in parts:
-                handle.write(part)
+            written = sum(handle.write(part) for part in parts)
+        if self._spool is None:
+            self._sync_early(path, handle, written)
 
     def finish(self, path: str) -> None:
         """The file is complete: make it durable, in the background.
@@ -65,7 +69,11 @@ class Sinks:
             StorageError: This or an earlier file could not be written.
         """
         handle = self._handles.pop(path, None)
+        self._unsynced.pop(path, None)
         self._finishing.append(_Finishing(self._pool.submit(self._settle, path, handle), handle))
+        self._take_finished()
+
+    def _take_finished(self) -> None:
         while len(self._finishing) > _MOST_FINISHING or (
             self._finishing and self._finishing[0].future.done()
         ):
@@ -137,6 +145,25 @@ class Sinks:
             return self._store.open_output(path)
         with self._store.guarded(path):
             return self._local(path).open("xb")
+
+    def _sync_early(self, path: str, handle: BinaryIO, written: int) -> None:
+        unsynced = self._unsynced.get(path, 0) + written
+        if unsynced >= _SYNC_BYTES:
+            unsynced = 0
+            with self._store.guarded(path):
+                handle.flush()
+                descriptor = os.dup(handle.fileno())
+            self._finishing.append(_Finishing(self._pool.submit(self._sync, path, descriptor), None))
+            self._take_finished()
+        self._unsynced[path] = unsynced
+
+    def _sync(self, path: str, descriptor: int) -> None:
+        # Its failure must be raised: the system reports a lost write once per open file.
+        with self._store.guarded(path):
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def _settle(self, path: str, handle: BinaryIO | None) -> None:
         with self._store.guarded(path):
