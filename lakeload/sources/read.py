@@ -75,11 +75,11 @@ def read(
         [{'a': 1}]
     """
     from lakeload.sources.columnar import arrow_batches, speaks_arrow
-    from lakeload.sources.documents import decode_bytes
-    from lakeload.sources.rows import read_rows
 
     size = options.batch_bytes
     if isinstance(data, bytes | bytearray | memoryview):
+        from lakeload.sources.documents import decode_bytes
+
         yield from decode_bytes(
             bytes(data), hint=hint, batch_bytes=size, record_path=options.record_path, workers=workers
         )
@@ -88,13 +88,14 @@ def read(
         yield from _read_files(files, hint, options, workers, is_text)
     elif speaks_arrow(data):
         yield from arrow_batches(data)
-    elif isinstance(data, Mapping):
-        yield from read_rows([data], hint=hint, batch_bytes=size)
     elif isinstance(data, list | tuple) and data and all(map(_is_location, data)):
         files = [file for location in data for file in find(location, options.storage)]
         yield from _read_files(files, hint, options, workers, is_text)
     elif isinstance(data, Iterable):
-        yield from read_rows(data, hint=hint, batch_bytes=size)
+        from lakeload.sources.rows import read_rows
+
+        rows = [data] if isinstance(data, Mapping) else data
+        yield from read_rows(rows, hint=hint, batch_bytes=size)
     else:
         raise SourceError(
             f"cannot read a {type(data).__name__}",

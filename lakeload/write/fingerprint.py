@@ -3,7 +3,7 @@
 A load without a cursor has no position: when a recorded load is completed by the next run, that run may
 bring the same rows again, or others. The fingerprint of what it brings is compared with the recorded one,
 so that a repetition adds nothing. It covers the number of rows and the exact values of the first and last
-65,536 of them; load columns are left out.
+16,384 of them; load columns are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from lakeload.model.schema import without_ids
 from lakeload.model.table import LOAD_COLUMNS
 
-WINDOW = 65_536
+WINDOW = 16_384
 """Rows at either end that are compared value by value."""
 
 
