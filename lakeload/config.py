@@ -29,8 +29,8 @@ _MIB = 1 << 20
 class StorageOptions:
     """Credentials and endpoint of an object store, in the spelling of each library that needs them.
 
-    Values not given are looked for where AWS tools look: environment, then shared credentials files,
-    then instance metadata (the latter two by botocore). The repr shows no secret.
+    Values not given are taken from the environment; keys then from where AWS tools look, shared credentials
+    files and instance metadata (by botocore). The repr shows no secret.
     """
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)

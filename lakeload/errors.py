@@ -98,4 +98,7 @@ class CatalogError(LakeloadError):
 
 
 class ConflictError(LakeloadError):
-    """Somebody else changed what this load relied on; nothing was published."""
+    """Somebody else changed what this load relied on, or was faster at every attempt.
+
+    The hint says whether nothing was published or the next run completes the load.
+    """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 JOURNALS = "_lakeload/_journal"
 """Folder below a namespace that holds the journals of pipelines. Table buckets take no other names."""
 
-_PIPELINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_LONGEST_PIPELINE = 140
+"""Bytes of UTF-8: room for what `lakeload.load` puts before a table name of any length."""
 
 
 def utc_now() -> dt.datetime:
@@ -148,9 +150,11 @@ class Lakehouse:
         Raises:
             ConfigError: The name cannot be used.
         """
-        if not _PIPELINE.fullmatch(pipeline):
+        if not _names_pipeline(pipeline):
             raise ConfigError(
-                f"{pipeline!r} cannot name a pipeline", hint="Use letters, digits, dot, dash and underscore."
+                f"{pipeline!r} cannot name a pipeline",
+                hint="Use letters, digits, dot, dash and underscore, a letter or digit first, "
+                f"at most {_LONGEST_PIPELINE} bytes.",
             )
         return Journal(self._store.child(f"{self.namespace}/{JOURNALS}/{pipeline}"), pipeline)
 
@@ -206,7 +210,22 @@ class Lakehouse:
 
 
 class LakeTable:
-    """One table of a lakehouse, to read. Every call sees the newest version."""
+    """One table of a lakehouse, to read: what `Lakehouse.table` gives. Every call sees the newest version.
+
+    Args:
+        table: The table behind it.
+
+    Raises:
+        TableError: By every method, when the table is gone or needs a feature that cannot be honoured.
+        StorageError: By every method, when the place cannot be read.
+
+    Example:
+        >>> import tempfile, lakeload
+        >>> lake = Lakehouse(tempfile.mkdtemp())
+        >>> report = lakeload.load([{"id": 1}, {"id": 2}], lake, table="numbers")
+        >>> lake.table("numbers").to_arrow(["id"]).num_rows
+        2
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -237,7 +256,7 @@ class LakeTable:
         return self._state().version
 
     def files(self) -> Sequence[LiveFile]:
-        """Live data files with sizes, rows and partition values."""
+        """Live data files with sizes in bytes, rows and partition values."""
         return self._table.files(self._state())
 
     def history(self) -> Sequence[Version]:
@@ -253,11 +272,21 @@ class LakeTable:
         return dict(self._state().sequences)
 
     def scan(self, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
-        """Stream the rows as Arrow record batches."""
+        """Stream the rows as Arrow record batches, in no promised order.
+
+        Args:
+            columns: Names of the columns to read; all, in table order, when `None`.
+
+        Returns:
+            A reader over the version that is newest now.
+
+        Raises:
+            TableError: There is no such column.
+        """
         return self._table.scan(self._state(), columns)
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """The whole table in memory."""
+        """The whole table in memory; arguments and errors as of `scan`."""
         return self.scan(columns).read_all()
 
     def to_polars(self) -> pl.LazyFrame:
@@ -269,6 +298,12 @@ class LakeTable:
 
         Args:
             connection: An open DuckDB connection; the default one when `None`.
+
+        Returns:
+            A `duckdb.DuckDBPyRelation`.
+
+        Raises:
+            ConfigError: DuckDB is not installed.
         """
         try:
             import duckdb
@@ -279,7 +314,11 @@ class LakeTable:
     def _state(self) -> TableState:
         state = self._table.load()
         if state is None:
-            raise TableError("there is no such table any more", table=self._table.name)
+            raise TableError(
+                "there is no such table any more",
+                table=self._table.name,
+                hint="It was dropped, or deleted from disk; load into it to make it again.",
+            )
         return state
 
 
@@ -295,6 +334,13 @@ def _root(root: str | Path) -> str:
     if scheme not in ("s3", "s3a") or not rest.strip("/"):
         raise ConfigError(f"cannot keep tables at {text!r}", hint="Give a local path or s3://bucket/prefix.")
     return f"s3://{rest.rstrip('/')}"
+
+
+def _names_pipeline(text: str) -> bool:
+    """Letters of every script are welcome, as in table names: many pipelines are called after a table."""
+    # Marks are the accents and vowel signs that follow a letter.
+    known = all(c.isalnum() or c in "_.-" or unicodedata.category(c).startswith("M") for c in text)
+    return known and text[:1].isalnum() and len(text.encode()) <= _LONGEST_PIPELINE
 
 
 def _checked_namespace(namespace: str) -> str:

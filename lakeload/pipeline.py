@@ -1,4 +1,4 @@
-"""The straight line: extract → normalize → write → commit, for one or several tables at once."""
+"""What users call: `Pipeline`, and `load` for one table in one call. `lakeload.run` does the work."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lakeload.model.cursor import Cursor
 from lakeload.model.mode import WriteMode
 from lakeload.model.progress import Progress, Silent
 from lakeload.normalize.naming import table_name
+from lakeload.registry import parse_formats
 from lakeload.report import RunReport
 from lakeload.run import Run
 from lakeload.sources.read import ReadOptions
@@ -25,7 +26,7 @@ class Pipeline:
     """Loads resources into a lakehouse and remembers where it stopped.
 
     Args:
-        name: Names the position; two pipelines of one name must not run at the same time.
+        name: Names the position. Of two runs of one name at the same time one stops with a `ConflictError`.
         lake: Where to.
         progress: Listens to the run; nobody by default.
 
@@ -52,8 +53,12 @@ class Pipeline:
             table: Table name, for data, or instead of the single resource's own.
             mode: Instead of the resources' own.
 
+        Returns:
+            What was done to each table.
+
         Raises:
-            LakeloadError: With what happened, where, and the way out; the tables are as they were.
+            LakeloadError: With what happened, where, and the way out. The tables are as they were, except
+                after an error while publishing: then some can have the load, and the next run completes it.
         """
         return Run(self.lake, self.name, _resources(data, table, mode), self.progress).finish()
 
@@ -83,13 +88,14 @@ def load(
     """Load data into one table, in one call.
 
     Args:
-        data: A path, glob or URL (or several), rows, batches, a DataFrame, JSON bytes, or a resource.
+        data: A path, glob or URL (or several), rows, batches, a DataFrame, JSON bytes, or a resource, which
+            has options of its own: of those that describe the table only `table` and `mode` go with it.
         lake: Lakehouse, or its place: a local path or `s3://bucket/prefix`.
         table: Table name; by default that of the resource or file.
         format: `"delta"`, `"iceberg"` or both, when `lake` is a place.
         mode: `Append()` (default) or `Overwrite()`.
         cursor: Column that orders the rows; a second call loads only what is new.
-        primary_key: Columns that identify a row.
+        primary_key: Columns that identify a row; appends and overwrites make no use of it.
         partition_by: Partition fields such as `"country"` or `"day(created_at)"`.
         sort_by: Sort order within a file.
         schema: Types by column that win over what is inferred; may be partial.
@@ -103,8 +109,12 @@ def load(
         pipeline: Names the position; by default after the table.
         progress: Listens to the run.
 
+    Returns:
+        What was done, with one entry in `tables`.
+
     Raises:
-        LakeloadError: With what happened, where, and the way out; the table is as it was.
+        LakeloadError: With what happened, where, and the way out. The table is as it was, except after an
+            error while publishing in both formats: then the next call completes the load.
 
     Example:
         >>> import tempfile
@@ -115,7 +125,20 @@ def load(
         lake = Lakehouse(
             lake, format=format, catalog=catalog, storage_options=storage_options, namespace=namespace
         )
+    else:
+        _check_lake(lake, format, catalog, namespace)
     if isinstance(data, Resource):
+        _refuse_for_resource(
+            primary_key=primary_key,
+            cursor=cursor,
+            partition_by=partition_by or None,
+            sort_by=sort_by or None,
+            schema=schema,
+            target_file_size=target_file_size,
+            record_path=record_path,
+            load_columns=None if load_columns else False,
+            fold=None if fold else False,
+        )
         resource = data.with_table(table, mode)
     else:
         spec = table_spec(
@@ -134,6 +157,29 @@ def load(
         resource = from_data(data, spec, ReadOptions(record_path=record_path, storage=storage))
     name = pipeline or f"load_{table_name(resource.name)}"
     return Run(lake, name, [resource], progress or Silent(), share=resource.spec.cursor is None).finish()
+
+
+def _check_lake(lake: Lakehouse, format: str | tuple[str, ...], catalog: str | None, namespace: str) -> None:  # noqa: A002 - as in `load`
+    """Refuse what a lakehouse that is there already would silently not follow; defaults say nothing."""
+    wrong = {
+        "format": format != "delta" and parse_formats(format) != lake.formats,
+        "catalog": catalog is not None,
+        "namespace": namespace not in ("default", lake.namespace),
+    }
+    for name, found in wrong.items():
+        if found:
+            raise ConfigError(
+                f"{name} was given, but the lakehouse has its own", hint="Give it to Lakehouse()."
+            )
+
+
+def _refuse_for_resource(**options: object) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)} cannot be given with a resource, which has its own",
+            hint="Declare it where the resource is made; table and mode can be given here.",
+        )
 
 
 def _resources(data: Any, table: str | None, mode: WriteMode | None) -> list[Resource]:

@@ -1,7 +1,8 @@
 """One run of a pipeline, step by step.
 
-Recover → write every table's files → record the load → publish → fold. Until the load is recorded its
-files are ours to delete; from then on they belong to the journal, and whoever comes next completes it.
+Recover → write every table's files → widen Delta columns → record the load → publish → fold. Until the
+load is recorded its files are ours to delete; from then on they belong to the journal, and whoever comes
+next completes it.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class ResourceSettings(_Section):
         partition_by: Columns or transforms such as `day(created_at)`.
         sort_by: Columns, each optionally followed by `desc`.
         cursor: Column name, or `path`, `lag` and `initial`.
-        primary_key: Columns that identify a row.
+        primary_key: Columns that identify a row; appends and overwrites make no use of it.
         schema: Type by column, see `docs/concepts/schema.md`.
         target_file_size: Such as `64MB`.
         record_path: Dotted path to the array of records in a JSON object.
@@ -159,12 +159,20 @@ def read_pipeline(path: Path) -> PipelineSettings:
         content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text in UTF-8"
-        raise ConfigError(f"cannot read the pipeline file: {reason}", place=str(path)) from error
+        raise ConfigError(
+            f"cannot read the pipeline file: {reason}",
+            place=str(path),
+            hint="Check its path, permissions and encoding.",
+        ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise ConfigError(f"the pipeline file is not YAML: {problem}", place=place) from error
+        raise ConfigError(
+            f"the pipeline file is not YAML: {problem}",
+            place=place,
+            hint="Check indentation and quotes at that line.",
+        ) from error
     if not isinstance(content, dict):
         raise ConfigError(
             "the pipeline file declares nothing", place=str(path),

@@ -68,7 +68,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 ENVIRONMENT = ("config",)
 """Modules that may read the environment."""
 
-CLOCK: tuple[str, ...] = ("pipeline", "lakehouse", "cli/", "demo/")
+CLOCK: tuple[str, ...] = ("lakehouse", "cli/", "demo/")
 """Modules that may ask for the date and time; all others get `now` handed in. Measuring durations is free."""
 
 STANDARD_ONLY = ("errors", "registry")

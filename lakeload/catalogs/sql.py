@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakeload.catalogs.names import drop_name, list_names
 from lakeload.config import StorageOptions
 from lakeload.errors import CatalogError, ConfigError, StorageError
 from lakeload.formats.iceberg import IcebergTable
@@ -70,13 +71,7 @@ class SqlCatalog:
 
     def list(self, namespace: str) -> Sequence[str]:
         """Names of the tables in the namespace, sorted; empty when the namespace does not exist."""
-        from pyiceberg.exceptions import NoSuchNamespaceError
-
-        with self.guarded():
-            try:
-                return sorted(identifier[-1] for identifier in self.library.list_tables(namespace))
-            except NoSuchNamespaceError:
-                return []
+        return list_names(self, namespace)
 
     def drop(self, namespace: str, name: str) -> None:
         """Forget the table. Its files stay.
@@ -84,15 +79,12 @@ class SqlCatalog:
         Raises:
             CatalogError: There is no such table, or the catalog refused.
         """
-        from pyiceberg.exceptions import NoSuchTableError
+        drop_name(self, namespace, name)
 
-        with self.guarded():
-            try:
-                self.library.drop_table((namespace, name))
-            except NoSuchTableError as error:
-                raise CatalogError(
-                    "there is no such table", table=f"{namespace}.{name}", place=self._place
-                ) from error
+    @property
+    def place(self) -> str:
+        """Where the database is, without secrets."""
+        return self._place
 
     @property
     def library(self) -> LibraryCatalog:

@@ -117,17 +117,21 @@ def _execute(file: Path) -> dict[str, Any]:
     from importlib.util import module_from_spec, spec_from_file_location
 
     if not file.is_file():
-        raise ConfigError("there is no such pipeline file", place=str(file))
+        raise ConfigError("there is no such pipeline file", place=str(file), hint="Check the path.")
     spec = spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
-        raise ConfigError("the pipeline file cannot be imported", place=str(file))
+        raise ConfigError(
+            "the pipeline file cannot be imported", place=str(file), hint="Name it like a Python module."
+        )
     module = module_from_spec(spec)
     sys.path.insert(0, str(file.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise ConfigError(
-            f"the pipeline file is not Python: {error.msg}", place=f"{file}:{error.lineno}"
+            f"the pipeline file is not Python: {error.msg}",
+            place=f"{file}:{error.lineno}",
+            hint="Correct that line.",
         ) from error
     return vars(module)
 

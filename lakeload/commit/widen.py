@@ -2,7 +2,8 @@
 
 The Delta protocol lets a column's type change only together with every file that holds it, unless the
 type-widening feature is on, which few readers know. So the live files are rewritten with the wider type
-and swapped in one commit with `dataChange=false`. Iceberg promotes types in place and needs none of this.
+and swapped in one commit with `dataChange=false`. Iceberg promotes types in place and needs none of this;
+a table in both formats takes the new files in both, so that the two go on sharing them.
 """
 
 from __future__ import annotations

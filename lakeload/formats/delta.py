@@ -24,7 +24,7 @@ from lakeload.formats.delta_state import View, view
 from lakeload.formats.delta_stats import whole_number
 from lakeload.model.changes import AlreadyApplied, Changeset, CommitResult, Committed, Conflict
 from lakeload.model.files import LiveFile
-from lakeload.model.schema import children, without_ids
+from lakeload.model.schema import children, chosen, without_ids
 from lakeload.model.table import TableState, Version
 from lakeload.write.store import Store
 
@@ -142,10 +142,12 @@ class DeltaFormatTable:
         return known.files()
 
     def scan(self, state: TableState, columns: Sequence[str] | None) -> pa.RecordBatchReader:
-        """Stream the rows of that version, in the types of its schema."""
-        schema = without_ids(state.schema)
-        if columns is not None:
-            schema = pa.schema([schema.field(name) for name in columns])
+        """Stream the rows of that version, in the types of its schema.
+
+        Raises:
+            TableError: There is no such column.
+        """
+        schema = without_ids(chosen(state.schema, columns, table=self._name))
         return pa.RecordBatchReader.from_batches(schema, self._rows(state, schema))
 
     def _rows(self, state: TableState, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

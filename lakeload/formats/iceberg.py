@@ -28,7 +28,7 @@ from lakeload.formats.iceberg_scan import read_rows
 from lakeload.formats.iceberg_schema import same_columns, to_arrow
 from lakeload.formats.iceberg_snapshot import LOAD_ID_KEY
 from lakeload.model.changes import AlreadyApplied, Committed, Conflict
-from lakeload.model.schema import without_ids
+from lakeload.model.schema import chosen, without_ids
 from lakeload.model.table import TableState, Version
 from lakeload.write.store import Store
 
@@ -175,12 +175,7 @@ class IcebergTable:
         Raises:
             TableError: There is no such column.
         """
-        schema = state.schema
-        if columns is not None:
-            missing = [name for name in columns if name not in schema.names]
-            if missing:
-                raise TableError("there is no such column", table=self._name, column=missing[0])
-            schema = pa.schema([schema.field(name) for name in columns])
+        schema = chosen(state.schema, columns, table=self._name)
         return pa.RecordBatchReader.from_batches(without_ids(schema), self._batches(state, schema))
 
     def _batches(self, state: TableState, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -87,7 +87,11 @@ class FileWriter:
                 )
             if column.required and stats.nulls and len(path) == 1:
                 raise TableError(
-                    "a required column holds nulls", table=self.table, column=path[0], place=file.path
+                    "a required column holds nulls",
+                    table=self.table,
+                    column=path[0],
+                    place=file.path,
+                    hint="Another writer made the column required; fill the nulls in the source.",
                 )
             metrics.add(column, stats, modes[path])
         result = IcebergFile.from_args(

@@ -74,7 +74,12 @@ def to_spec(layout: Layout, schema: Schema, table: str) -> PartitionSpec:
     for number, field in enumerate(layout.partition_by, PARTITION_FIELD_ID_START):
         source = columns.get(field.source)
         if source is None:
-            raise TableError("the partition column is not in the table", table=table, column=field.source)
+            raise TableError(
+                "the partition column is not in the table",
+                table=table,
+                column=field.source,
+                hint=f"Columns here: {', '.join(columns)}.",
+            )
         text = field.transform if field.param is None else f"{field.transform}[{field.param}]"
         transform = parse_transform(text)
         if not source.field_type.is_primitive or not transform.can_transform(source.field_type):
@@ -82,6 +87,7 @@ def to_spec(layout: Layout, schema: Schema, table: str) -> PartitionSpec:
                 f"{field} does not work on a column of type {source.field_type}",
                 table=table,
                 column=field.source,
+                hint="Hint the column with another type, or partition by another one.",
             )
         if field.name in columns and field.transform != "identity":
             raise TableError(
@@ -92,7 +98,9 @@ def to_spec(layout: Layout, schema: Schema, table: str) -> PartitionSpec:
             )
         fields.append(IcebergField(source.field_id, number, transform, field.name))
     if len({field.name for field in fields}) < len(fields):
-        raise TableError("two partition fields have one name", table=table)
+        raise TableError(
+            "two partition fields have one name", table=table, hint="Leave out the one that is given twice."
+        )
     return PartitionSpec(*fields, spec_id=0)
 
 
@@ -112,7 +120,12 @@ def to_sort_order(layout: Layout, schema: Schema, table: str) -> SortOrder:
         source = columns.get(field.column)
         if source is None or not source.field_type.is_primitive:
             problem = "is not in the table" if source is None else "is nested"
-            raise TableError(f"the sort column {problem}", table=table, column=field.column)
+            raise TableError(
+                f"the sort column {problem}",
+                table=table,
+                column=field.column,
+                hint="Sort by a column of numbers, text or time that the table has.",
+            )
         direction = SortDirection.DESC if field.descending else SortDirection.ASC
         nulls = NullOrder.NULLS_LAST if field.descending else NullOrder.NULLS_FIRST
         fields.append(IcebergField(source.field_id, IdentityTransform(), direction, nulls))

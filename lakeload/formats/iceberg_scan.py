@@ -106,7 +106,10 @@ def _cast(array: pa.Array, kind: pa.DataType, name: str, table: str) -> pa.Array
         return array.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise TableError(
-            f"a file holds {array.type} where the table has {kind}", table=table, column=name
+            f"a file holds {array.type} where the table has {kind}",
+            table=table,
+            column=name,
+            hint="The file was written with another schema; rewrite it with the engine that wrote it.",
         ) from error
 
 

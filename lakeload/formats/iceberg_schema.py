@@ -242,7 +242,10 @@ def _check_evolution(old: Schema, new: Schema, table: str) -> None:
         added_below = parents.get(number) in before or parents.get(number) is None
         if number not in before and field.required and added_below:
             raise TableError(
-                "a column added later cannot be required", table=table, column=new.find_column_name(number)
+                "a column added later cannot be required",
+                table=table,
+                column=new.find_column_name(number),
+                hint="Hint it as nullable: older rows have no value for it.",
             )
 
 

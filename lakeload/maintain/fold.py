@@ -1,9 +1,10 @@
 """Fold small files left by small loads into bigger ones, in a commit that changes no row.
 
-Files fall into size classes, each eight times the last, counted down from the target size. Eight files of
-one class in one partition become one of the next; files that fill a target-sized file together become
-that. So a row is rewritten once per class it climbs: a load of a sixteenth of the target twice before it
-rests. The idea is that of size-tiered compaction (O'Neil et al., "The Log-Structured Merge-Tree", 1996).
+Files fall into size classes, each eight times the last, counted down from the target size, or from the
+bytes one folding may read where that is less. Eight files of one class in one partition become one of the
+next; files that fill a target-sized file together become that. So a row is rewritten once per class it
+climbs: a load of a sixteenth of the target twice before it rests. The idea is that of size-tiered
+compaction (O'Neil et al., "The Log-Structured Merge-Tree", 1996).
 """
 
 from __future__ import annotations
@@ -86,6 +87,11 @@ def fold(
 def plan_fold(files: Iterable[LiveFile], target: int, budget: int = BUDGET) -> Sequence[LiveFile]:
     """The files to rewrite now: whole groups, smallest classes first, within the budget.
 
+    Args:
+        files: Live files; those that cannot be rewritten are passed over.
+        target: Target size of data files in bytes; a folded file aims at it, or at the budget if less.
+        budget: Bytes to read at most.
+
     Example:
         >>> small = [LiveFile(f"data/{n}.parquet", 1 << 20, 10) for n in range(8)]
         >>> len(plan_fold(small, target=16 << 20)), len(plan_fold(small[:7], target=16 << 20))
@@ -97,10 +103,12 @@ def plan_fold(files: Iterable[LiveFile], target: int, budget: int = BUDGET) -> S
         foldable = file.current and not file.deletes and "://" not in file.path
         if foldable and not file.path.startswith("/") and file.size < target * RESTING:
             classes[size_class(file.size, target), file.partition].append(file)
+    # A group that is over the budget by itself would wait for ever.
+    largest = min(target * LARGEST, budget)
     chosen: list[LiveFile] = []
     left = budget
     for (_level, _partition), members in sorted(classes.items(), key=lambda item: -item[0][0]):
-        group = _group(members, target)
+        group = _group(members, target, largest)
         size = sum(file.size for file in group)
         if group and size <= left:
             chosen += group
@@ -113,12 +121,12 @@ def size_class(size: int, target: int) -> int:
     return max(0, math.floor(math.log(target * RESTING / max(size, 1), STEP)))
 
 
-def _group(members: list[LiveFile], target: int) -> list[LiveFile]:
+def _group(members: list[LiveFile], target: int, largest: float) -> list[LiveFile]:
     """As many files of one class as fit one file, if they are enough to climb a class; or none."""
     group: list[LiveFile] = []
     size = 0
     for file in sorted(members, key=lambda file: (file.size, file.path)):
-        if size + file.size > target * LARGEST:
+        if size + file.size > largest:
             break
         group.append(file)
         size += file.size

@@ -58,7 +58,11 @@ class Table(Protocol):
         ...
 
     def scan(self, state: TableState, columns: Sequence[str] | None) -> pa.RecordBatchReader:
-        """Stream the rows of that version; all columns when `columns` is `None`."""
+        """Stream the rows of that version; all columns when `columns` is `None`.
+
+        Raises:
+            TableError: There is no such column.
+        """
         ...
 
     def history(self) -> Sequence[Version]:

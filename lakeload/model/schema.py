@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pyarrow as pa
 
-from lakeload.errors import SchemaError
+from lakeload.errors import SchemaError, TableError
 from lakeload.model.changes import SchemaChange
 
 FIELD_ID = b"PARQUET:field_id"
@@ -86,6 +86,29 @@ def _strip(field: pa.Field) -> pa.Field:
     fields = [_strip(child) for child in children(field.type)]
     kind = with_children(field.type, fields) if fields else field.type
     return pa.field(field.name, kind, field.nullable, metadata or None)
+
+
+def chosen(schema: pa.Schema, columns: Sequence[str] | None, *, table: str) -> pa.Schema:
+    """The schema of some columns, in the order asked for; of all when `columns` is `None`.
+
+    Raises:
+        TableError: There is no such column.
+
+    Example:
+        >>> chosen(pa.schema([("a", pa.int32()), ("b", pa.string())]), ["b"], table="t").names
+        ['b']
+    """
+    if columns is None:
+        return schema
+    missing = [name for name in columns if name not in schema.names]
+    if missing:
+        raise TableError(
+            "there is no such column",
+            table=table,
+            column=missing[0],
+            hint=f"Columns here: {', '.join(schema.names)}.",
+        )
+    return pa.schema([schema.field(name) for name in columns])
 
 
 def apply_changes(schema: pa.Schema, last_id: int, changes: Iterable[SchemaChange]) -> tuple[pa.Schema, int]:

@@ -93,25 +93,6 @@ def schema_from_text(text: str) -> pa.Schema:
         raise ValueError("the text is no schema") from error
 
 
-def type_to_text(kind: pa.DataType) -> str:
-    """The type as ASCII text.
-
-    Example:
-        >>> type_from_text(type_to_text(pa.list_(pa.date32())))
-        ListType(list<item: date32[day]>)
-    """
-    return schema_to_text(pa.schema([pa.field("", kind)]))
-
-
-def type_from_text(text: str) -> pa.DataType:
-    """The type that `type_to_text` wrote.
-
-    Raises:
-        ValueError: The text is no type.
-    """
-    return schema_from_text(text).field(0).type
-
-
 def _nested(value: Any, kind: pa.DataType, convert: Callable[[Any, pa.DataType], Any]) -> Any:
     """The value with `convert` applied inside; `None` for a leaf."""
     if pa.types.is_struct(kind):

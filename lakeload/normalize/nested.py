@@ -75,15 +75,10 @@ def relabel(array: pa.Array, kind: pa.DataType) -> pa.Array:
     return pa.array(_Labelled(array, kind))
 
 
-def relabel_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The same buffers under a schema of the same layout. Copies nothing."""
-    return pa.record_batch(_Labelled(batch, schema))
-
-
 class _Labelled:
-    """Exports the data of one object with the type of another."""
+    """Exports the data of an array with another type."""
 
-    def __init__(self, data: pa.Array | pa.RecordBatch, kind: pa.DataType | pa.Schema) -> None:
+    def __init__(self, data: pa.Array, kind: pa.DataType) -> None:
         self._data, self._kind = data, kind
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:

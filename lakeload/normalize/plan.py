@@ -16,7 +16,7 @@ from lakeload.errors import SchemaError
 from lakeload.model.schema import children
 from lakeload.normalize.coerce import Convert, Misfit, same_bytes
 from lakeload.normalize.incoming import Path
-from lakeload.normalize.nested import conversion, relabel_batch
+from lakeload.normalize.nested import conversion, relabel
 
 Filler = Callable[[int], pa.Array]
 """Makes a column of so many rows that does not come from the data."""
@@ -103,8 +103,12 @@ class NormalizePlan:
 
     def assemble(self, arrays: list[pa.Array]) -> pa.RecordBatch:
         """The finished batch: converted arrays under the names and ids of `schema`."""
-        names = [str(i) for i in range(len(arrays))]
-        return relabel_batch(pa.RecordBatch.from_arrays(arrays, names=names), self.schema)
+        # Column by column: parts of a relabelled batch would each keep the whole of it in memory.
+        columns = [
+            relabel(array, field.type) if children(field.type) else array
+            for array, field in zip(arrays, self.schema, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def null_where_required(self, batch: pa.RecordBatch) -> Iterator[tuple[Path, pa.Array]]:
         """Required fields of the finished batch that hold a null, with their top-level column."""

@@ -31,6 +31,13 @@ class Resource:
             a path, or anything else a load accepts.
         read: How to read that data.
         function: The decorated function, for binding arguments.
+
+    Example:
+        >>> @resource
+        ... def squares(upto=2):
+        ...     yield from ({"n": n, "square": n * n} for n in range(upto))
+        >>> squares(3).name, len(list(squares(3).open(None)))
+        ('squares', 3)
     """
 
     spec: TableSpec
@@ -44,7 +51,11 @@ class Resource:
         return self.spec.name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Resource:
-        """The same resource with arguments of its function bound."""
+        """The same resource with arguments of its function bound.
+
+        Raises:
+            ConfigError: It was made from data, not from a function.
+        """
         if self.function is None:
             raise ConfigError(f"resource {self.name!r} was not made from a function", hint="Use it as it is.")
         bound = functools.partial(self.function, *args, **kwargs)
@@ -112,7 +123,7 @@ def resource(
     Args:
         function: The function, when the decorator is used without parentheses.
         name: Table name; the function's name by default.
-        primary_key: Columns that identify a row.
+        primary_key: Columns that identify a row; appends and overwrites make no use of it.
         mode: `Append()` or `Overwrite()`.
         cursor: Column that orders the rows, so that a run takes only new ones.
         partition_by: Partition fields such as `"country"` or `"day(created_at)"`.
@@ -123,6 +134,9 @@ def resource(
         fold: Fold small files after the load.
         properties: Table properties, set when the table is created.
         record_path: Dotted path of the records in JSON objects.
+
+    Returns:
+        The resource; with options, a decorator that makes one.
 
     Raises:
         ConfigError: An option cannot be read.
@@ -175,10 +189,9 @@ def table_spec(
         ConfigError: An option cannot be read.
     """
     keys = (primary_key,) if isinstance(primary_key, str) else tuple(primary_key or ())
-    hints = schema if isinstance(schema, pa.Schema) or schema is None else pa.schema(list(schema.items()))
     return TableSpec(
         name=name,
-        schema=hints,
+        schema=_hints(schema),
         primary_key=keys,
         layout=Layout.parse(partition_by, sort_by),
         mode=Append() if mode is None else checked_mode(mode),
@@ -188,6 +201,18 @@ def table_spec(
         fold=fold,
         properties=dict(properties or {}),
     )
+
+
+def _hints(schema: pa.Schema | Mapping[str, pa.DataType] | None) -> pa.Schema | None:
+    if schema is None or isinstance(schema, pa.Schema):
+        return schema
+    try:
+        return pa.schema(list(schema.items()))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the schema cannot be read: {error}",
+            hint='Give a pyarrow schema, or pyarrow types by column such as {"id": pa.int64()}.',
+        ) from error
 
 
 def from_data(data: object, spec: TableSpec, read: ReadOptions | None = None) -> Resource:

@@ -181,7 +181,11 @@ class RowDecoder:
         except Conflict as conflict:
             raise conflict.error(row=number, value=row) from None
         if not isinstance(values, dict):
-            raise SourceError(f"expected a row, found {excerpt(row)}", row=number)
+            raise SourceError(
+                f"expected a row, found {excerpt(row)}",
+                row=number,
+                hint='Yield dicts, such as {"id": 1}, or lists of dicts.',
+            )
         for name, value in values.items():
             if value is not None and not isinstance(value, str) and is_text(self._hint(name)):
                 values[name] = _text(value)

@@ -194,6 +194,20 @@ def without_views(rows: T) -> T:
     return rows
 
 
+def with_own_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with copies of its dictionaries.
+
+    Rows picked from a batch share its dictionaries, and with them the memory of all that came along.
+    """
+    for position, field in enumerate(batch.schema):
+        if pa.types.is_dictionary(field.type):
+            column = batch.column(position)
+            copied = column.dictionary.take(pa.array(range(len(column.dictionary)), pa.int64()))
+            column = pa.DictionaryArray.from_arrays(column.indices, copied)
+            batch = batch.set_column(position, field, column)
+    return batch
+
+
 def _is_view(kind: pa.DataType) -> bool:
     return pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
 

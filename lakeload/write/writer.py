@@ -198,6 +198,7 @@ class TableWriter:
         whole = staged[0] if len(staged) == 1 else pa.concat_batches(staged)
         self._staged, self._staged_rows, self._staged_bytes = [], 0, 0
         del staged
+        whole = conform.with_own_dictionaries(whole)
         for key, rows in split(whole, self._options.layout.partition_by):
             self._give(key, rows)
         del whole

@@ -266,6 +266,12 @@ def test_two_processes_lose_no_commit_and_double_none(tmp_path):
     assert table.scan(state, ["id"]).read_all().num_rows == 83
 
 
+def test_a_column_that_is_not_there_cannot_be_scanned(tmp_path):
+    table = created(tmp_path, ROWS)
+    with pytest.raises(TableError, match=r"no such column .*nope.*Columns here: id"):
+        table.scan(table.load(), ["nope"])
+
+
 def test_token_seen_before_is_already_applied(tmp_path):
     table = created(tmp_path, ROWS, token=Token("p", 3))
     for sequence in (1, 2, 3):

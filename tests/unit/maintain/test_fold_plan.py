@@ -39,6 +39,11 @@ def test_files_with_deleted_rows_of_another_partitioning_or_outside_the_table_st
     assert plan_fold(files, TARGET) == []
 
 
+def test_eight_files_slightly_over_the_budget_together_do_not_wait_for_ever():
+    files = [live(n, 8.5 * MIB) for n in range(8)]
+    assert len(plan_fold(files, target=128 * MIB, budget=64 * MIB)) == 7
+
+
 @given(st.lists(st.integers(1, TARGET), max_size=60), st.integers(MIB, 4 * TARGET))
 def test_a_folding_stays_within_its_budget_and_the_target(sizes, budget):
     files = [live(n, size) for n, size in enumerate(sizes)]

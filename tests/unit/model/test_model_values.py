@@ -14,8 +14,6 @@ from lakeload.model.values import (
     schema_from_text,
     schema_to_text,
     to_json,
-    type_from_text,
-    type_to_text,
 )
 
 UTC = dt.UTC
@@ -93,11 +91,6 @@ def test_a_schema_comes_back_with_ids_nullability_and_metadata():
         )
     )
     assert schema_from_text(schema_to_text(schema)).equals(schema, check_metadata=True)
-
-
-def test_a_type_comes_back_through_text():
-    kind = pa.list_(pa.field("element", pa.struct([("a", pa.time64("us"))])))
-    assert type_from_text(type_to_text(kind)).equals(kind)
 
 
 @pytest.mark.parametrize("text", ["", "AAAA", "not base64!"])

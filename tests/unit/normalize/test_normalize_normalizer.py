@@ -372,3 +372,14 @@ def test_a_batch_with_offsets_beyond_its_data_is_refused():
     broken = pa.ipc.read_record_batch(pa.py_buffer(message), data.schema)
     with pytest.raises(SourceError, match="malformed"):
         normalizer().apply(broken)
+
+
+def test_rows_picked_from_a_result_do_not_keep_the_whole_of_it_in_memory():
+    it = normalizer(load_columns=True)
+    before = pa.total_allocated_bytes()
+    columns = {f"c{n}": pa.array(range(100_000), pa.int64()) for n in range(20)}
+    result = it.apply(pa.record_batch(columns))
+    picked = result.take(pa.array([1, 2]))
+    del columns, result
+    assert pa.total_allocated_bytes() - before < 2_000_000
+    assert picked.num_rows == 2
