@@ -133,7 +133,8 @@ class Lakehouse:
                 f"the table is {' and '.join(found)}, this lakehouse writes {' and '.join(self.formats)}",
                 table=name,
                 place=self.location(name),
-                hint=f"Load with format={found[0] if len(found) == 1 else 'both'}, or under another name.",
+                hint=f"Load with format={found[0] if len(found) == 1 else 'both'}, or under another name. "
+                "If another run is creating the table right now, run again.",
             )
 
     def location(self, name: str) -> str:

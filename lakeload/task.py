@@ -116,10 +116,13 @@ class _Run:
                 self._take(batch)
             with _Clock(self._seconds, "write"):
                 files = self._writer.close() if self._writer else ()
+            return self._result(files)
         except BaseException:
             if self._writer:
                 self._writer.abort()
             raise
+
+    def _result(self, files: tuple[DataFile, ...]) -> TaskResult:
         self._progress.advance(
             "write",
             self._task.resource.name,
@@ -138,7 +141,7 @@ class _Run:
             layout=layout,
             checkpoint=self._incremental.checkpoint() if self._incremental else None,
             rows=self._rows,
-            fingerprint=self._fingerprint.digest(),
+            fingerprint=self._fingerprint.digest(self._normalizer.schema, files),
             seconds=self._seconds,
         )
 

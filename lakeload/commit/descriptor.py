@@ -292,5 +292,7 @@ def _position_in(raw: dict[str, Any]) -> Position:
 def _cursor_type(value: object) -> pa.DataType | None:
     if value is None:
         return None
+    if isinstance(value, int) and value >= 2**63:
+        return pa.uint64()
     kind = pa.scalar(value).type
     return pa.timestamp("us", "UTC") if pa.types.is_timestamp(kind) and kind.tz else kind

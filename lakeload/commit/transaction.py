@@ -51,5 +51,7 @@ def publish(
         result = table.commit(planned, state)
         if not isinstance(result, Conflict):
             return result
+        if attempt + 1 == attempts:
+            break
         sleep(random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)))  # noqa: S311 - jitter, not a secret
     return result

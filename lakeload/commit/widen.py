@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lakeload.errors import ConflictError, TableError
+import pyarrow as pa
+
+from lakeload.errors import ConflictError, SchemaError, TableError
 from lakeload.model.changes import Changeset, Conflict, RemoveFiles, SchemaChange
 from lakeload.model.evolution import find, same_type
 from lakeload.model.protocols import Table
@@ -21,6 +23,7 @@ from lakeload.write.store import Store
 from lakeload.write.writer import WriteOptions
 
 _ATTEMPTS = 5
+_KEPT = ("identity", "truncate")
 
 
 def widen_files(
@@ -49,6 +52,7 @@ def widen_files(
         pending = _pending(changes, side) if side else ()
         if state is None or side is None or not pending:
             return
+        _check_partitions(table.name, state, pending)
         schema, _last = apply_changes(state.schema, state.last_column_id, pending)
         paths = _paths(delta, side, pending)
         layout = replace(options, layout=state.layout)
@@ -71,6 +75,23 @@ def widen_files(
         table=table.name,
         hint="Run again when fewer writers are at work.",
     )
+
+
+def _check_partitions(table: str, state: TableState, pending: tuple[SchemaChange, ...]) -> None:
+    """Delta keeps the values of these partitions as text in the type they have."""
+    kept = {field.source for field in state.layout.partition_by if field.transform in _KEPT}
+    for change in pending:
+        whole = change.old == pa.int32() and change.new == pa.int64()
+        truncated = any(
+            f.transform == "truncate" and f.source in change.path for f in state.layout.partition_by
+        )
+        if change.path[0] in kept and (truncated or not whole):
+            raise SchemaError(
+                f"a Delta table is partitioned by the column, so it cannot become {change.new}",
+                table=table,
+                column=".".join(change.path),
+                hint="Cast it in the source, or load into a new table.",
+            )
 
 
 def _pending(changes: tuple[SchemaChange, ...], state: TableState) -> tuple[SchemaChange, ...]:

@@ -95,6 +95,7 @@ def changed(changeset: Changeset, base: View, *, table: str) -> list[Action]:
     fields = base.fields
     if changeset.schema_changes or _must_stamp(changeset, base):
         wanted = changeset.schema if changeset.schema_changes else base.schema
+        _check_generated(wanted, base, table)
         fields = merge_fields(fields, wanted, table=table)
         properties[LAST_ID_PROPERTY] = str(max(base.last_column_id, largest_id(wanted)))
     if changeset.add and not changeset.schema_changes:
@@ -105,6 +106,19 @@ def changed(changeset: Changeset, base: View, *, table: str) -> list[Action]:
     ntz = contains(changeset.schema, _NTZ) and not features.knows_ntz(base.snapshot.protocol)
     upgrade = [{"protocol": features.with_ntz(base.snapshot.protocol)}] if ntz else []
     return [*upgrade, {"metaData": found}]
+
+
+def _check_generated(schema: pa.Schema, base: View, table: str) -> None:
+    """Readers take a column of a partition column's name from the log, whatever the files hold."""
+    generated = {name.lower() for name in base.generated}
+    for name in schema.names:
+        if name.lower() in generated:
+            raise TableError(
+                "the column has the name of a partition column that lakeload keeps",
+                table=table,
+                column=name,
+                hint="Rename it in the source.",
+            )
 
 
 def _must_stamp(changeset: Changeset, base: View) -> bool:

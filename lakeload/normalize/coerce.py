@@ -79,6 +79,8 @@ def same_bytes(source: pa.DataType, target: pa.DataType, *, top: bool) -> bool:
         return False
     if pa.types.is_dictionary(source):
         source = source.value_type
+        if pa.types.is_string_view(source) or pa.types.is_binary_view(source):
+            return False  # Arrow cannot look views up
     return (_category(source), target) in (("text", pa.string()), ("binary", pa.binary())) and not (
         pa.types.is_fixed_size_binary(source)
     )

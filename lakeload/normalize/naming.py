@@ -128,6 +128,8 @@ def match_names(raws: Sequence[str], existing: Iterable[str], *, top: bool = Tru
 
 
 def _match(raw: str, position: int, by_rule: dict[str, list[str]], by_case: dict[str, list[str]]) -> str:
+    if not isinstance(raw, str):
+        raise SchemaError(f"the key {raw!r} is no text", hint="Make the keys of the rows strings.")
     if not raw.strip():
         raise SchemaError(f"column {position} has no name", hint="Give it one in the source.")
     name = column_name(raw)

@@ -52,6 +52,16 @@ def _storage(array: pa.Array) -> pa.Array:
 
 
 _Test = Callable[[pa.DataType, pa.DataType, bool], bool]
+
+
+def _decode(array: pa.DictionaryArray) -> pa.Array:
+    values = array.dictionary
+    if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
+        plain = pa.large_string() if pa.types.is_string_view(values.type) else pa.large_binary()
+        array = pa.DictionaryArray.from_arrays(array.indices, values.cast(plain))
+    return array.dictionary_decode()
+
+
 _WRAPPERS: tuple[tuple[_Test, Convert], ...] = (
     (
         lambda source, target, _top: (
@@ -64,7 +74,7 @@ _WRAPPERS: tuple[tuple[_Test, Convert], ...] = (
         lambda source, target, top: (
             pa.types.is_dictionary(source) and not same_bytes(source, target, top=top)
         ),
-        lambda array: array.dictionary_decode(),
+        _decode,
     ),
 )
 """Encodings around the values, and how to take them off."""

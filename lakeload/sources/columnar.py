@@ -7,7 +7,7 @@ the normalizer handles, and are streamed, never collected.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -101,11 +101,40 @@ def arrow_batches(data: Any, *, batch_rows: int = 1 << 17) -> Iterator[pa.Record
     elif _lazy(data):
         yield from _from_lazy(data, batch_rows)
     elif type(data).__module__.split(".")[0] == "pandas":
-        table = pa.Table.from_pandas(data, preserve_index=False)
+        frame = data if hasattr(data, "columns") else data.to_frame()
+        with _telling(data):
+            table = pa.Table.from_pandas(frame, preserve_index=False)
         yield from arrow_batches(table.replace_schema_metadata(None))
     else:
-        with closing(pa.RecordBatchReader.from_stream(data)) as reader:
+        _refuse_objects(data)
+        with _telling(data):
+            stream = pa.RecordBatchReader.from_stream(data)
+        with closing(stream) as reader:
             yield from _or_nothing(reader, reader.schema)
+
+
+@contextmanager
+def _telling(data: object) -> Iterator[None]:
+    """What Arrow refuses to take over, in one line."""
+    try:
+        yield
+    except (pa.ArrowException, TypeError) as error:
+        raise SourceError(
+            f"cannot take over the {type(data).__name__}: {_reason(error)}",
+            hint="Give every column one type that Arrow knows.",
+        ) from error
+
+
+def _refuse_objects(data: object) -> None:
+    """Polars hands out the addresses of Python objects as if they were bytes."""
+    dtypes = getattr(data, "dtypes", None) if type(data).__module__.startswith("polars") else None
+    for name, kind in zip(getattr(data, "columns", ()), dtypes or (), strict=False):
+        if str(kind) == "Object":
+            raise SourceError(
+                "the column holds Python objects",
+                column=name,
+                hint="Cast it to a type of Polars, or drop it.",
+            )
 
 
 def _from_lazy(data: Any, batch_rows: int) -> Iterator[pa.RecordBatch]:

@@ -117,6 +117,12 @@ def _header(block: bytes, separator: str, place: str) -> tuple[list[str], bytes]
     if block.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SourceError("the file is UTF-16", place=place, hint="Convert it to UTF-8.")
     block = block.lstrip(b"\r\n")
+    if b"\n" not in block and b"\r" in block.rstrip(b"\r"):
+        raise SourceError(
+            "the lines end with bare carriage returns",
+            place=place,
+            hint="Convert the line ends to LF or CRLF.",
+        )
     end = block.find(b"\n") + 1 or len(block)
     while block.count(b'"', 0, end) % 2 and end < len(block):
         end = block.find(b"\n", end) + 1 or len(block)
@@ -318,6 +324,8 @@ def _exact_doubles(texts: pa.Array) -> bool:
     digits = pc.utf8_ltrim(pc.replace_substring_regex(mantissa, "[^0-9]", ""), "0")
     if pc.max(pc.utf8_length(digits)).as_py() > _DOUBLE_DIGITS:
         return False
+    if not pc.all(pc.is_finite(pc.cast(texts, pa.float64()))).as_py():
+        return False  # beyond the range of doubles
     whole = texts.filter(pc.match_substring_regex(texts, _INTEGER))
     if not len(whole) or not _casts(whole, pa.int64()):
         return not len(whole)

@@ -154,10 +154,22 @@ class Incremental:
         if not suits or isinstance(value, str):
             hint = "Durations suit dates and timestamps, numbers suit numbers; text cannot have a lag."
             raise ConfigError(f"a lag of {self._lag} does not suit the cursor value {value!r}", hint=hint)
+        try:
+            return self._minus_lag(value)
+        except OverflowError as error:
+            raise ConfigError(
+                f"a lag of {self._lag} reaches before the earliest date there is from {value}",
+                column=self._path,
+                hint="Give a shorter lag.",
+            ) from error
+
+    def _minus_lag(self, value: Any) -> Any:
         if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
             return value - dt.timedelta(days=math.ceil(self._lag / dt.timedelta(days=1)))
         if isinstance(value, Decimal):
             return value - Decimal(str(self._lag))
+        if isinstance(value, int):
+            return max(value - self._lag, -(2**63))
         return value - self._lag
 
     def _scalar(self, value: object, kind: pa.DataType) -> pa.Scalar:
@@ -171,7 +183,7 @@ class Incremental:
             # Not in the column's own type, which may be narrower than the position.
             return pa.scalar(value, _comparable(kind, value))
         except (pa.ArrowException, OverflowError, TypeError, ValueError):
-            return pa.scalar(value)
+            return pa.scalar(value, kind)
 
 
 class _Piece:

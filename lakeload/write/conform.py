@@ -32,6 +32,8 @@ def admit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         raise SchemaError("the rows do not have the table's columns", column=odd[0])
     columns, fields = [], []
     for field, column in zip(schema, batch.columns, strict=True):
+        if pa.types.is_dictionary(column.type) and column.dictionary.null_count:
+            column = column.dictionary_decode()  # noqa: PLW2901 - Parquet has no null in a dictionary
         kept = column if _stores_as(column.type, field.type) else _same(column, field)
         columns.append(kept)
         fields.append(field.with_type(kept.type) if _is_text(field.type) else field)

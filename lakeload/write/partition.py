@@ -199,7 +199,7 @@ def _truncate(field: PartitionField, column: pa.Array) -> pa.Array:
     kind, width = column.type, _width(field)
     if pa.types.is_integer(kind):
         wide = column.cast(pa.int64())
-        return pc.multiply(_floor_divide(wide, width), width).cast(kind)
+        return pc.multiply_checked(_floor_divide(wide, width), width).cast(kind)
     if pa.types.is_decimal(kind):
         return _truncate_decimal(column, width)
     if pa.types.is_string(kind):
