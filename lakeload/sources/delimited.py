@@ -324,7 +324,7 @@ def _exact_doubles(texts: pa.Array) -> bool:
     digits = pc.utf8_ltrim(pc.replace_substring_regex(mantissa, "[^0-9]", ""), "0")
     if pc.max(pc.utf8_length(digits)).as_py() > _DOUBLE_DIGITS:
         return False
-    if not pc.all(pc.is_finite(pc.cast(texts, pa.float64()))).as_py():
+    if pc.any(pc.is_inf(pc.cast(texts, pa.float64()))).as_py():
         return False  # beyond the range of doubles
     whole = texts.filter(pc.match_substring_regex(texts, _INTEGER))
     if not len(whole) or not _casts(whole, pa.int64()):

@@ -183,7 +183,8 @@ class Incremental:
             # Not in the column's own type, which may be narrower than the position.
             return pa.scalar(value, _comparable(kind, value))
         except (pa.ArrowException, OverflowError, TypeError, ValueError):
-            return pa.scalar(value, kind)
+            huge = isinstance(value, int) and value >= 2**63
+            return pa.scalar(value, pa.uint64() if huge else None)
 
 
 class _Piece:

@@ -136,7 +136,7 @@ def test_files_reach_the_target_size(tmp_path, make, target):
     files = write(tmp_path, stream(make, 5000, 20 * MIB), options(target_file_size=target))
     assert len(files) > 2
     for file in files[:-1]:
-        assert file.size == pytest.approx(target, rel=0.08)
+        assert file.size == pytest.approx(target, rel=0.1)
     assert files[-1].size <= 1.06 * target
 
 
