@@ -112,5 +112,6 @@ def publish_load(journal: Journal, descriptor: Descriptor, tables: Tables) -> No
 
 def _half_published(descriptor: Descriptor, name: str, tables: Tables) -> bool:
     state = tables.open(name).load()
-    sides = [*state.sides.values()] if state else []
+    # The table itself too: another run may have completed the load while this one was refused.
+    sides = [state, *state.sides.values()] if state else []
     return any(side.sequences.get(descriptor.pipeline, 0) >= descriptor.sequence for side in sides)
