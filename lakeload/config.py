@@ -1,107 +1,59 @@
-"""Settings, secrets and the environment: the only module that reads them.
+"""The environment and the machine: the only module that asks them.
 
-`storage_options` use one vocabulary for every library underneath, the lower-case AWS names that
-delta-rs, Polars and object_store share. Other spellings are refused rather than ignored.
+What is found is handed to the rest of extract → normalize → write → commit as plain values.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from typing import Any
 
 from lakeload.errors import ConfigError
-
-STORAGE_KEYS = {
-    "aws_access_key_id": "access key",
-    "aws_secret_access_key": "secret key",
-    "aws_session_token": "session token of temporary credentials",
-    "aws_region": "region, default us-east-1",
-    "aws_endpoint_url": "endpoint of an S3-compatible server; an http:// endpoint is allowed as such",
-}
-"""Keys of `storage_options` and what they mean."""
 
 _MIB = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class StorageOptions:
-    """Credentials and endpoint of an object store, in the spelling of each library that needs them.
+_OTHER_NAMES = (("aws_region", "AWS_DEFAULT_REGION"), ("aws_endpoint_url", "AWS_ENDPOINT_URL_S3"))
 
-    Values not given are taken from the environment; keys then from where AWS tools look, shared credentials
-    files and instance metadata (by botocore). The repr shows no secret.
+_LEFT_TO_LIBRARIES = frozenset({"aws_profile"})
+"""botocore reads AWS_PROFILE itself, and ranks it below keys in the environment."""
+
+
+def ambient_storage(keys: Iterable[str]) -> dict[str, str]:
+    """Values of storage options found in environment variables, called as the keys but in capitals.
+
+    Example:
+        >>> ambient_storage(["google_no_such_key"])
+        {}
     """
-
-    values: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    @classmethod
-    def read(cls, options: Mapping[str, str] | None, *, remote: bool) -> StorageOptions:
-        """Check the user's options and complete them from the environment when `remote`.
-
-        Raises:
-            ConfigError: A key is not one of `STORAGE_KEYS`.
-        """
-        given = {str(key).lower(): str(value) for key, value in (options or {}).items()}
-        unknown = sorted(set(given) - set(STORAGE_KEYS))
-        if unknown:
-            raise ConfigError(
-                f"unknown storage option {unknown[0]!r}", hint=f"Known ones: {', '.join(STORAGE_KEYS)}."
-            )
-        if not remote:
-            return cls(given)
-        found = {**_from_environment(), **given}
-        if "aws_access_key_id" not in found:
-            found.update(_from_botocore())
-        found.setdefault("aws_region", "us-east-1")
-        return cls(found)
-
-    def for_s3fs(self) -> dict[str, object]:
-        """Arguments of `s3fs.S3FileSystem`."""
-        client = {
-            "endpoint_url": self.values.get("aws_endpoint_url"),
-            "region_name": self.values.get("aws_region"),
-        }
-        return {
-            "key": self.values.get("aws_access_key_id"),
-            "secret": self.values.get("aws_secret_access_key"),
-            "token": self.values.get("aws_session_token"),
-            "client_kwargs": {key: value for key, value in client.items() if value},
-        }
-
-    def for_object_store(self) -> dict[str, str]:
-        """Options of delta-rs and Polars."""
-        allow = {"aws_allow_http": "true"} if self._plain_http else {}
-        return {**self.values, **allow}
-
-    def for_pyiceberg(self) -> dict[str, str]:
-        """Properties of a pyiceberg FileIO."""
-        names = {
-            "aws_access_key_id": "s3.access-key-id",
-            "aws_secret_access_key": "s3.secret-access-key",
-            "aws_session_token": "s3.session-token",
-            "aws_region": "s3.region",
-            "aws_endpoint_url": "s3.endpoint",
-        }
-        return {names[key]: value for key, value in self.values.items()}
-
-    @property
-    def _plain_http(self) -> bool:
-        return self.values.get("aws_endpoint_url", "").startswith("http://")
-
-
-def _from_environment() -> dict[str, str]:
-    found = {key: os.environ[key.upper()] for key in STORAGE_KEYS if os.environ.get(key.upper())}
-    for key, name in (("aws_region", "AWS_DEFAULT_REGION"), ("aws_endpoint_url", "AWS_ENDPOINT_URL_S3")):
-        if os.environ.get(name):
+    wanted = [key for key in keys if key not in _LEFT_TO_LIBRARIES]
+    found = {key: os.environ[key.upper()] for key in wanted if os.environ.get(key.upper())}
+    for key, name in _OTHER_NAMES:
+        if key in wanted and os.environ.get(name):
             found.setdefault(key, os.environ[name])
     return found
 
 
-def _from_botocore() -> dict[str, str]:
+def aws_credentials(profile: str | None = None) -> dict[str, str]:
+    """Keys where AWS tools look: shared credentials files, then the instance's role; empty if there are none.
+
+    Args:
+        profile: Name in the shared files; the default one when `None`.
+
+    Raises:
+        ConfigError: There is no such profile.
+    """
+    from botocore.exceptions import ProfileNotFound
     from botocore.session import Session
 
-    credentials = Session().get_credentials()
+    try:
+        credentials = Session(profile=profile).get_credentials()
+    except ProfileNotFound:
+        raise ConfigError(
+            f"there is no AWS profile {profile!r}", hint="Check aws_profile and the shared credentials file."
+        ) from None
     if credentials is None:
         return {}
     frozen = credentials.get_frozen_credentials()
@@ -186,3 +138,12 @@ def resolve_references(text: str) -> str:
         return found
 
     return _REFERENCE.sub(value, text)
+
+
+def __getattr__(name: str) -> Any:
+    # TRANSITION: the place these had before; removed once no module asks here any more.
+    if name in ("StorageOptions", "STORAGE_KEYS"):
+        from lakeload import storage_options
+
+        return getattr(storage_options, name)
+    raise AttributeError(name)

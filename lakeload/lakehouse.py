@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from lakeload import registry
 from lakeload.commit.journal import Journal
-from lakeload.config import StorageOptions
 from lakeload.errors import ConfigError, TableError
 from lakeload.model.files import LiveFile
 from lakeload.model.layout import Layout
 from lakeload.model.protocols import Catalog, Table
 from lakeload.model.schema import without_ids
 from lakeload.model.table import TableState, Version
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Lakehouse:
         root: Local path, or `s3://bucket/prefix`.
         format: `"delta"`, `"iceberg"`, or both as `("delta", "iceberg")` or `"both"`.
         catalog: `sqlite:///path`, `postgresql://…` or `rest+http(s)://…`; needed for Iceberg on S3.
-        storage_options: Credentials and endpoint, keys as in `lakeload.config.STORAGE_KEYS`. What is
+        storage_options: Credentials and endpoint, keys as in `lakeload.storage_options.STORAGE_KEYS`. What is
             missing is taken from the usual AWS places.
         namespace: Namespace of the tables.
         now: Clock, for tests.

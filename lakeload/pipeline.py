@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakeload.config import StorageOptions
 from lakeload.errors import ConfigError
 from lakeload.lakehouse import Lakehouse
 from lakeload.model.cursor import Cursor
@@ -20,6 +19,7 @@ from lakeload.report import RunReport
 from lakeload.run import Run
 from lakeload.sources.read import ReadOptions
 from lakeload.sources.resource import Resource, from_data, table_spec
+from lakeload.storage_options import StorageOptions
 
 
 class Pipeline:

@@ -21,8 +21,16 @@ CATALOGS: dict[str, str] = {
     "postgresql+psycopg2": "lakeload.catalogs.sql:SqlCatalog",
     "rest+http": "lakeload.catalogs.rest:RestCatalog",
     "rest+https": "lakeload.catalogs.rest:RestCatalog",
+    "hive": "lakeload.catalogs.hive:HiveCatalog",
+    "glue": "lakeload.catalogs.glue:GlueCatalog",
 }
-"""Catalog implementations by URI scheme."""
+"""Catalogs of Iceberg tables by URI scheme."""
+
+DELTA_CATALOGS: dict[str, str] = {
+    "hive": "lakeload.catalogs.hive_delta:HiveDeltaCatalog",
+    "glue": "lakeload.catalogs.glue_delta:GlueDeltaCatalog",
+}
+"""Catalogs of Delta tables by URI scheme; without one a Delta table is found by its path."""
 
 
 def catalog_factory(uri: str) -> Any:

@@ -73,7 +73,7 @@ class LakehouseSettings(_Section):
         format: `delta` (default), `iceberg` or `both`.
         catalog: `sqlite:///…`, `postgresql://…` or `rest+http://…`; only for Iceberg.
         namespace: Group of tables, default `default`.
-        storage_options: Credentials and endpoint, see `config.STORAGE_KEYS`.
+        storage_options: Credentials and endpoint, see `storage_options.STORAGE_KEYS`.
     """
 
     path: str

@@ -8,7 +8,8 @@ other units of time.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -88,6 +89,30 @@ LEAVES: list[Kind] = [
     _timestamps("s", "UTC"),
     _timestamps("ns", "UTC"),
 ]
+_STEMS = st.sampled_from(["", "p" * 15, "p" * 16, "p" * 31, "p" * 32, "\U0010ffff" * 16, "\ud7ff" * 32, "🦆" * 33])
+_TAILS = st.text(st.sampled_from(["a", "é", "\ud7ff", "\ue000", "\uffff", "🦆", "\U0010ffff"]), max_size=3)
+_BYTE_STEMS = st.sampled_from([b"", b"\xff" * 15, b"\xff" * 16, b"\xff" * 32, b"ab" * 8, b"\x7f\x80"])
+_MICROS = st.sampled_from([-(2**63), 2**63 - 1, -(2**63) + 1]) | st.integers(-(2**63), 2**63 - 1)
+_DAYS = st.sampled_from([-(2**31), 2**31 - 1]) | st.integers(-(2**31), 2**31 - 1)
+_MOMENTS = st.sampled_from([_FIRST, _LAST]).flatmap(
+    lambda at: st.integers(0, 3000).map(lambda n: at + dt.timedelta(microseconds=n if at == _FIRST else -n))
+)
+_ZEROS = st.sampled_from([0.0, -0.0, math.nan, math.inf, -math.inf, 5e-324])
+HARD: list[Kind] = [
+    _same(pa.string(), st.builds(str.__add__, _STEMS, _TAILS)),
+    _same(pa.binary(), st.builds(bytes.__add__, _BYTE_STEMS, st.binary(max_size=2))),
+    _same(pa.float64(), _ZEROS),
+    _same(pa.float32(), _ZEROS.map(lambda value: 0.1 if value == 5e-324 else value)),
+    _same(pa.timestamp("us"), _MOMENTS),
+    _same(pa.timestamp("us", "UTC"), _MOMENTS.map(lambda at: at.replace(tzinfo=dt.UTC))),
+]
+"""Values at the edges of what bounds can say."""
+FAR: list[Kind] = [
+    _same(pa.timestamp("us"), _MICROS),
+    _same(pa.timestamp("us", "UTC"), _MICROS),
+    _same(pa.date32(), _DAYS),
+]
+"""Moments that Parquet stores and no table takes."""
 TIME = _same(pa.time64("us"), st.times())
 """Only Iceberg stores it."""
 _KEYS = [kind for kind in LEAVES if kind.given in (pa.string(), pa.int32(), pa.int64(), pa.date32())]
@@ -150,10 +175,14 @@ class Sample:
 
 @st.composite
 def samples(
-    draw: Callable[[st.SearchStrategy[Any]], Any], *, time: bool = False, most_rows: int = 8
+    draw: Callable[[st.SearchStrategy[Any]], Any],
+    *,
+    time: bool = False,
+    most_rows: int = 8,
+    more: Sequence[Kind] = (),
 ) -> Sample:
-    """Tables of one to four columns, with nulls; `time` allows the time of day."""
-    leaves = [*LEAVES, TIME] if time else LEAVES
+    """Tables of one to four columns, with nulls; `time` allows the time of day, `more` are further leaves."""
+    leaves = [*LEAVES, *([TIME] if time else []), *more]
     columns = draw(st.lists(kinds(leaves), min_size=1, max_size=4))
     size = draw(st.integers(1, most_rows))
     rows = [draw(st.lists(_optional(kind.values), min_size=size, max_size=size)) for kind in columns]

@@ -9,11 +9,16 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from services.iceberg_rest import IcebergRest
+from services.java import NoJava
+from services.nessie import Nessie
 from services.seaweedfs import S3, RestCatalog, SeaweedFS, binary
 
 REQUIRE_ALL = os.environ.get("LAKELOAD_REQUIRE_ALL") == "1"
@@ -88,6 +93,20 @@ def rest_catalog(seaweedfs: SeaweedFS) -> RestCatalog:
     return seaweedfs.catalog
 
 
+@pytest.fixture(scope="session")
+def nessie(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nessie]:
+    """A Nessie server, one per run."""
+    with started(lambda: Nessie(tmp_path_factory.mktemp("nessie"), s3)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def iceberg_rest(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IcebergRest]:
+    """Iceberg's own REST server, one per run. It lends nobody its storage credentials."""
+    with started(lambda: IcebergRest(tmp_path_factory.mktemp("iceberg_rest"), s3)) as server:
+        yield server
+
+
 @pytest.fixture
 def rest_namespace() -> str:
     """A namespace no other test uses."""
@@ -98,6 +117,20 @@ def rest_namespace() -> str:
 def lake_root(tmp_path: Path) -> str:
     """A local place for a lake that does not exist yet."""
     return str(tmp_path / "lake")
+
+
+@contextmanager
+def started(make: Callable[[], Any]) -> Iterator[Any]:
+    """A server that is a Java program, started; a machine without Java skips what needs it."""
+    try:
+        server = make()
+        server.start()
+    except NoJava as missing:
+        pytest.skip(str(missing))
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from lakeload.catalogs.names import drop_name, list_names
-from lakeload.config import StorageOptions
 from lakeload.errors import CatalogError, ConfigError
 from lakeload.formats.iceberg import IcebergTable
 from lakeload.formats.iceberg_document import FORMAT_VERSION, Change, Document, plain, unsupported_version
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:

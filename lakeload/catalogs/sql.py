@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -20,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakeload.catalogs.names import drop_name, list_names
-from lakeload.config import StorageOptions
-from lakeload.errors import CatalogError, ConfigError, StorageError
+from lakeload.catalogs.pointer import Pointer
+from lakeload.errors import CatalogError, ConfigError
 from lakeload.formats.iceberg import IcebergTable
-from lakeload.formats.iceberg_document import Change, Document, created
+from lakeload.formats.iceberg_document import Document
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class SqlCatalog:
     def open(self, namespace: str, name: str, location: str) -> IcebergTable:
         """A handle on the table; it need not exist. `location` is where it would be created."""
         store = Store(location, self._options)
-        return IcebergTable(name, namespace, _Row(self, namespace, name, store), store, now=self._now)
+        register = Pointer(_Row(self, namespace, name), namespace, name, store)
+        return IcebergTable(name, namespace, register, store, now=self._now)
 
     def list(self, namespace: str) -> Sequence[str]:
         """Names of the tables in the namespace, sorted; empty when the namespace does not exist."""
@@ -137,49 +138,12 @@ class SqlCatalog:
 
 
 class _Row:
-    """One table's row: the `Register` of an Iceberg table in a SQL catalog."""
+    """One table's row: the `Pointing` of a SQL catalog."""
 
-    creates_whole = True
+    def __init__(self, catalog: SqlCatalog, namespace: str, name: str) -> None:
+        self._catalog, self._namespace, self._name = catalog, namespace, name
 
-    def __init__(self, catalog: SqlCatalog, namespace: str, name: str, store: Store) -> None:
-        self._catalog, self._namespace, self._name, self._store = catalog, namespace, name, store
-
-    def load(self, cached: Document | None) -> Document | None:
-        location = self._location()
-        if location is None:
-            return None
-        if cached is not None and cached.location == location:
-            return cached
-        return Document.parse(location, self._read(location))
-
-    def publish(self, base: Document | None, change: Change) -> Document | None:
-        after = self._next(base, change)
-        self._write(after)
-        try:
-            swapped = self._swap(base, after)
-        except CatalogError:
-            # The answer may be lost although the database did it: look before deciding.
-            with suppress(CatalogError):
-                if self._location() == after.location:
-                    return after
-            raise
-        if not swapped:
-            self._delete(after.location)
-            return None
-        if base is not None:
-            for path in base.forgotten(after):
-                self._delete(path)
-        return after
-
-    def _next(self, base: Document | None, change: Change) -> Document:
-        if base is None:
-            location = f"{change.properties['write.metadata.path']}/00000-{uuid.uuid4()}.metadata.json"
-            return created(location, change)
-        digits = base.location.rsplit("/", 1)[-1].split("-", 1)[0]
-        version = int(digits) + 1 if digits.isdigit() else 0
-        return base.next(f"{base.metadata_root}/{version:05d}-{uuid.uuid4()}.metadata.json", change)
-
-    def _swap(self, base: Document | None, after: Document) -> bool:
+    def swap(self, base: Document | None, after: Document) -> bool:
         from pyiceberg.catalog.sql import IcebergTables
         from sqlalchemy import insert, update
         from sqlalchemy.exc import IntegrityError
@@ -215,7 +179,7 @@ class _Row:
         )
         return key if only_tables is None else (*key, only_tables)
 
-    def _location(self) -> str | None:
+    def location(self) -> str | None:
         from pyiceberg.catalog.sql import IcebergTables
         from sqlalchemy import select
 
@@ -229,34 +193,6 @@ class _Row:
 
         with self._catalog.guarded(), suppress(NamespaceAlreadyExistsError, IntegrityError):
             self._catalog.library.create_namespace(self._namespace)
-
-    def _read(self, location: str) -> bytes:
-        store, name = self._place(location)
-        data = store.read(name)
-        if data is None:
-            raise StorageError(
-                "the table's metadata file is gone",
-                table=self._name,
-                place=location,
-                hint="The catalog still refers to it: restore the file, or drop the table from the catalog.",
-            )
-        return data
-
-    def _write(self, document: Document) -> None:
-        store, name = self._place(document.location)
-        store.create(name, document.encode())
-
-    def _delete(self, location: str) -> None:
-        store, name = self._place(location)
-        with suppress(StorageError):  # nobody refers to it any more
-            store.delete(name)
-
-    def _place(self, location: str) -> tuple[Store, str]:
-        plain = "/" + location[5:].lstrip("/") if location.startswith("file:") else location
-        if plain.startswith(self._store.root + "/"):
-            return self._store, plain[len(self._store.root) + 1 :]
-        root, _, name = plain.rpartition("/")
-        return Store(root, self._store.options), name
 
 
 def _read_uri(uri: str) -> tuple[str, str, str]:

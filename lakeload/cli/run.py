@@ -10,9 +10,9 @@ from lakeload.cli.load import MODES
 from lakeload.cli.outcome import reported
 from lakeload.cli.progress import Watch, watching
 from lakeload.cli.summary import show
-from lakeload.config import StorageOptions
 from lakeload.errors import ConfigError
 from lakeload.model.progress import Silent
+from lakeload.storage_options import StorageOptions
 
 if TYPE_CHECKING:
     from lakeload.report import RunReport

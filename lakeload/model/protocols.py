@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from lakeload.model.changes import Changeset, CommitResult
     from lakeload.model.files import LiveFile
+    from lakeload.model.registration import Entry
     from lakeload.model.table import TableState, Version
 
 
@@ -90,5 +91,49 @@ class Catalog(Protocol):
 
         Raises:
             CatalogError: There is no such table, or the catalog refused.
+        """
+        ...
+
+
+class DeltaCatalog(Protocol):
+    """Names for Delta tables, so that engines which know tables by name find them.
+
+    An entry is derived from the table, never the other way round; `commit.register` keeps it in step.
+    """
+
+    @property
+    def place(self) -> str:
+        """Where the catalog is, without secrets."""
+        ...
+
+    def describe(self, location: str, state: TableState) -> Entry:
+        """The entry a table of that version should have. Pure: asks nobody."""
+        ...
+
+    def find(self, namespace: str, name: str) -> Entry | None:
+        """The entry there is; `None` when the name is not known.
+
+        Raises:
+            CatalogError: The catalog refused or did not answer.
+        """
+        ...
+
+    def put(self, namespace: str, name: str, entry: Entry) -> None:
+        """Make the entry, or bring the one of that name up to date. Makes the namespace if there is none.
+
+        Raises:
+            CatalogError: The catalog refused or did not answer; the entry is as it was.
+        """
+        ...
+
+    def list(self, namespace: str) -> Sequence[str]:
+        """Names known in the namespace, of Delta tables only, sorted; empty when there is no namespace."""
+        ...
+
+    def drop(self, namespace: str, name: str) -> None:
+        """Forget the entry. The table's files stay.
+
+        Raises:
+            CatalogError: There is no such entry, or the catalog refused.
         """
         ...

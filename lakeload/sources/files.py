@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal
 
-from lakeload.config import StorageOptions
 from lakeload.errors import SourceError, StorageError
+from lakeload.storage_options import StorageOptions
 
 Format = Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeGuard
 
-from lakeload.config import StorageOptions
 from lakeload.errors import SourceError
 from lakeload.sources.files import FORMATS, File, Format, find, open_text, public
+from lakeload.storage_options import StorageOptions
 
 if TYPE_CHECKING:
     import pyarrow as pa

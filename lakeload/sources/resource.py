@@ -10,13 +10,14 @@ from typing import Any, overload
 
 import pyarrow as pa
 
-from lakeload.config import StorageOptions, parse_size
+from lakeload.config import parse_size
 from lakeload.errors import ConfigError
 from lakeload.model.cursor import Cursor
 from lakeload.model.layout import Layout
 from lakeload.model.mode import Append, WriteMode, checked_mode
 from lakeload.model.table import TableSpec
 from lakeload.sources.read import ReadOptions
+from lakeload.storage_options import StorageOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class RowGroup:
         rows: Number of rows.
         footer: `RowGroup` of parquet.thrift; offsets count from the first byte of `data`.
         file: The other fields of `FileMetaData`: version, schema, writer, column orders.
-        column_indexes: One `ColumnIndex` per column, as bytes.
+        column_indexes: One `ColumnIndex` per column, as bytes; empty where there is none.
         offset_indexes: One `OffsetIndex` per column; offsets count from the first byte of `data`.
         stats: Facts per leaf column.
     """
@@ -213,19 +213,21 @@ def _take_apart(file: memoryview, table: pa.Table) -> RowGroup:
     metadata = thrift.decode(file[footer_start : len(file) - _TAIL])
     _, (_, (group,)) = metadata.pop(4)
     chunks = group[1][1][1]
+    found = stats.of_row_group(table, group)
     column_indexes = tuple(bytes(_pop_range(file, chunk, 6, 7)) for chunk in chunks)
     offset_indexes = tuple(_pop_range(file, chunk, 4, 5) for chunk in chunks)
     end = footer_start - sum(map(len, column_indexes)) - sum(map(len, offset_indexes))
     shift_group(group, -_MAGIC)
+    unsafe = stats.without_bounds(chunks, found)
     parsed = tuple(shift_offset_index(thrift.decode(index), -_MAGIC) for index in offset_indexes)
     return RowGroup(
         data=file[_MAGIC:end],
         rows=table.num_rows,
         footer=group,
         file=metadata,
-        column_indexes=column_indexes,
+        column_indexes=tuple(b"" if at in unsafe else index for at, index in enumerate(column_indexes)),
         offset_indexes=parsed,
-        stats=stats.of_row_group(table, group),
+        stats=found,
         size=len(file) - _MAGIC - _TAIL,
     )
 

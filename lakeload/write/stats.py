@@ -4,13 +4,17 @@ Minimum, maximum and null count come from the footer the encoder wrote (`Statist
 so the data is not read twice. What the encoder leaves out is computed: NaN counts always, bounds of
 values longer than its limit of 4 KiB. Parquet's rules apply: NaN is in no bound, and a bound of zero is
 stored as -0.0 for the minimum and +0.0 for the maximum.
+
+A maximum that leaves NaN out is true to the letter, and yet engines that sort NaN last (DuckDB, Spark) skip by
+it the rows that `x > 5` should find. So footers give no bounds for a column with NaN, as Parquet's Java
+implementation does; `ColumnStats` keeps them, and formats leave out the maximum.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -25,14 +29,42 @@ _LONGEST_BOUND = 64 << 10
 """Bytes; a longer text is no use as a bound and would bloat everything that carries it."""
 _NULLS, _MAX, _MIN, _MAX_EXACT, _MIN_EXACT = 3, 5, 6, 7, 8
 """Fields of `Statistics` in parquet.thrift."""
+_BOUNDS = (1, 2, _MAX, _MIN, _MAX_EXACT, _MIN_EXACT)
+"""All that speak of bounds, the deprecated ones too."""
 _FORMATS = {0: "<?", 1: "<i", 2: "<q", 4: "<f", 5: "<d"}
 """Physical types of Parquet that have a fixed width, as `struct` formats."""
 
 
 def of_row_group(table: pa.Table, group: thrift.Structure) -> dict[ColumnPath, ColumnStats]:
     """Statistics per leaf column outside lists and maps, from a `RowGroup` structure and its rows."""
-    chunks = {tuple(name.decode() for name in chunk[3][1][3][1][1]): chunk[3][1] for chunk in group[1][1][1]}
+    chunks = {_path(chunk): chunk[3][1] for chunk in group[1][1][1]}
     return {path: _of_chunk(chunks[path], kind, path, table) for path, kind in leaves(table.schema)}
+
+
+def without_bounds(
+    chunks: Sequence[thrift.Structure], found: Mapping[ColumnPath, ColumnStats]
+) -> frozenset[int]:
+    """Take the bounds out of `ColumnChunk` structures whose column holds NaN.
+
+    Args:
+        chunks: Changed in place; counts of nulls stay.
+        found: Statistics of their row group.
+
+    Returns:
+        Positions of the chunks whose column index must go too.
+    """
+    unsafe = set()
+    for position, chunk in enumerate(chunks):
+        column = found.get(_path(chunk))
+        if column is not None and column.nans:
+            unsafe.add(position)
+            for number in _BOUNDS:
+                chunk[3][1].get(12, (0, {}))[1].pop(number, None)
+    return frozenset(unsafe)
+
+
+def _path(chunk: thrift.Structure) -> ColumnPath:
+    return tuple(name.decode() for name in chunk[3][1][3][1][1])
 
 
 def leaves(schema: pa.Schema) -> Iterator[tuple[ColumnPath, pa.DataType]]:

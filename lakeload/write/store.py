@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from lakeload.config import StorageOptions
 from lakeload.errors import ConfigError, StorageError
+from lakeload.storage_options import StorageOptions
 
 if TYPE_CHECKING:
     import fsspec

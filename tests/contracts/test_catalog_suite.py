@@ -10,15 +10,17 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from readers import assert_same_rows, connect, read_iceberg
+from services.iceberg_rest import IcebergRest
+from services.nessie import Nessie
 from services.seaweedfs import S3, RestCatalog
 
 import lakeload as ll
 from lakeload import registry
-from lakeload.config import StorageOptions
 from lakeload.model.changes import Changeset, Committed, Conflict, Creation, RemoveAll
 from lakeload.model.layout import Layout
 from lakeload.model.protocols import Catalog
 from lakeload.model.schema import assign_ids
+from lakeload.storage_options import StorageOptions
 
 ROWS = pa.table({"id": [1, 2, 3]})
 
@@ -59,6 +61,8 @@ class Register:
         "sqlite",
         pytest.param("sqlite for S3", marks=pytest.mark.s3),
         pytest.param("rest", marks=pytest.mark.s3),
+        pytest.param("nessie", marks=pytest.mark.s3),
+        pytest.param("iceberg_rest", marks=pytest.mark.s3),
     ]
 )
 def register(request: pytest.FixtureRequest, tmp_path: Path, rest_namespace: str) -> Register:
@@ -72,6 +76,9 @@ def register(request: pytest.FixtureRequest, tmp_path: Path, rest_namespace: str
             "default",
             s3.storage_options,
         )
+    if request.param in ("nessie", "iceberg_rest"):
+        server: Nessie | IcebergRest = request.getfixturevalue(request.param)
+        return Register(server.uri, server.warehouse, rest_namespace, s3.storage_options)
     rest: RestCatalog = request.getfixturevalue("rest_catalog")
     return Register(rest.uri, rest.warehouse, rest_namespace, s3.storage_options)
 

@@ -16,7 +16,6 @@ from services.seaweedfs import S3
 from services.seaweedfs import RestCatalog as Server
 
 from lakeload.catalogs.rest import RestCatalog
-from lakeload.config import StorageOptions
 from lakeload.errors import CatalogError, ConfigError
 from lakeload.formats.iceberg import IcebergTable
 from lakeload.model.changes import (
@@ -32,6 +31,7 @@ from lakeload.model.changes import (
 )
 from lakeload.model.layout import Layout
 from lakeload.model.schema import apply_changes
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 pytestmark = pytest.mark.s3

@@ -10,10 +10,10 @@ import pytest
 from handmade import columns, data_file
 
 from lakeload.catalogs.sql import SqlCatalog
-from lakeload.config import StorageOptions
 from lakeload.errors import CatalogError, ConfigError, StorageError
 from lakeload.model.changes import Changeset, Committed, Conflict, Creation, Token
 from lakeload.model.layout import Layout
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 SCHEMA = columns(id=pa.int64())

@@ -10,7 +10,7 @@ import pytest
 from services.seaweedfs import S3
 
 from lakeload.cli import main
-from lakeload.config import StorageOptions
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 pytestmark = pytest.mark.s3

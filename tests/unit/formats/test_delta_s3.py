@@ -10,13 +10,13 @@ import pytest
 import readers
 from delta_files import NOW
 
-from lakeload.config import StorageOptions
 from lakeload.errors import StorageError
 from lakeload.formats.delta import DeltaFormatTable
 from lakeload.model.changes import Changeset, Committed, Conflict, Creation, Token
 from lakeload.model.files import DataFile
 from lakeload.model.layout import Layout
 from lakeload.model.schema import assign_ids
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 pytestmark = pytest.mark.s3

@@ -10,7 +10,6 @@ import pytest
 from handmade import columns, data_file
 
 from lakeload.catalogs.sql import SqlCatalog
-from lakeload.config import StorageOptions
 from lakeload.errors import SchemaError, TableError
 from lakeload.formats.iceberg import IcebergTable
 from lakeload.model.changes import (
@@ -29,6 +28,7 @@ from lakeload.model.files import DataFile
 from lakeload.model.layout import Layout
 from lakeload.model.schema import apply_changes, field_id
 from lakeload.model.table import TableState
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 SCHEMA = columns(id=pa.int64(), name=pa.string(), day=pa.date32())

@@ -38,12 +38,12 @@ from pyiceberg.types import (
 )
 
 from lakeload.catalogs.sql import SqlCatalog
-from lakeload.config import StorageOptions
 from lakeload.errors import TableError
 from lakeload.formats.iceberg import IcebergTable
 from lakeload.model.changes import Changeset, Committed, Conflict, RemoveAll, RemoveFiles, RemovePartitions
 from lakeload.model.layout import Layout, PartitionField
 from lakeload.model.table import TableState
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 COLUMNS = Schema(

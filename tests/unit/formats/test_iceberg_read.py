@@ -19,13 +19,13 @@ from pyiceberg.expressions import EqualTo, GreaterThan, IsNaN, IsNull, LessThanO
 from readers import assert_same_rows, iceberg_readers, read_iceberg
 
 from lakeload.catalogs.sql import SqlCatalog
-from lakeload.config import StorageOptions
 from lakeload.errors import StorageError, TableError
 from lakeload.formats.iceberg import IcebergTable
 from lakeload.model.changes import Changeset, Committed, Creation, SchemaChange
 from lakeload.model.layout import Layout
 from lakeload.model.schema import apply_changes, without_ids
 from lakeload.model.table import TableState
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 EVERY = columns(

@@ -8,10 +8,10 @@ import fsspec
 import pyarrow as pa
 import pytest
 
-from lakeload.config import StorageOptions
 from lakeload.errors import SourceError, StorageError
 from lakeload.sources.files import File, blocks, find, line_ranges, public, read_range
 from lakeload.sources.read import ReadOptions, describe, read
+from lakeload.storage_options import StorageOptions
 
 LINES = b'{"a":1}\n{"a":2}\n'
 

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakeload.config import StorageOptions
 from lakeload.errors import SourceError, StorageError
 from lakeload.sources.read import ReadOptions, read
+from lakeload.storage_options import StorageOptions
 
 pytestmark = pytest.mark.s3
 

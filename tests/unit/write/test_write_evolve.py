@@ -6,11 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakeload.config import StorageOptions
 from lakeload.errors import SchemaError, StorageError
 from lakeload.model.changes import SchemaChange
 from lakeload.model.layout import Layout
 from lakeload.model.schema import apply_changes, assign_ids
+from lakeload.storage_options import StorageOptions
 from lakeload.write.rewrite import rewrite
 from lakeload.write.store import Store
 from lakeload.write.writer import TableWriter, WriteOptions

@@ -13,10 +13,10 @@ from arrow_data import samples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakeload.config import StorageOptions
 from lakeload.errors import SchemaError, StorageError
 from lakeload.model.layout import Layout
 from lakeload.model.schema import assign_ids
+from lakeload.storage_options import StorageOptions
 from lakeload.write import conform
 from lakeload.write import writer as writer_module
 from lakeload.write.store import Store
