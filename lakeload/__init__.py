@@ -19,7 +19,8 @@ if TYPE_CHECKING:
         StorageError,
         TableError,
     )
-    from lakeload.lakehouse import Lakehouse, LakeTable
+    from lakeload.lake_table import LakeTable
+    from lakeload.lakehouse import Lakehouse
     from lakeload.model.changes import SchemaChange
     from lakeload.model.cursor import Cursor
     from lakeload.model.mode import Append, Overwrite
@@ -54,7 +55,8 @@ __all__ = [
 
 _HOMES = {
     "lakeload.errors": [name for name in __all__ if name.endswith("Error")],
-    "lakeload.lakehouse": ["LakeTable", "Lakehouse"],
+    "lakeload.lake_table": ["LakeTable"],
+    "lakeload.lakehouse": ["Lakehouse"],
     "lakeload.model.changes": ["SchemaChange"],
     "lakeload.model.cursor": ["Cursor"],
     "lakeload.model.mode": ["Append", "Overwrite"],

@@ -1,28 +1,28 @@
-"""A lakehouse: one place, one namespace, one or two table formats; and its tables, to read."""
+"""A lakehouse: one place, one namespace, one or two table formats, and the catalogs that know its tables."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from lakeload import registry
+from lakeload.commit import register
 from lakeload.commit.journal import Journal
-from lakeload.errors import ConfigError, TableError
-from lakeload.model.files import LiveFile
-from lakeload.model.layout import Layout
-from lakeload.model.protocols import Catalog, Table
-from lakeload.model.schema import without_ids
-from lakeload.model.table import TableState, Version
-from lakeload.storage_options import StorageOptions
+from lakeload.errors import CatalogError, ConfigError, LakeloadError, TableError
+from lakeload.lake_catalogs import LakeCatalogs
+from lakeload.lake_table import LakeTable
+from lakeload.model.protocols import Table
+from lakeload.model.table import TableState
+from lakeload.storage_options import StorageOptions, lake_root
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
-    import polars as pl
-    import pyarrow as pa
+    from lakeload.formats.iceberg import IcebergTable
 
 JOURNALS = "_lakeload/_journal"
 """Folder below a namespace that holds the journals of pipelines. Table buckets take no other names."""
@@ -43,9 +43,12 @@ class Lakehouse:
     registered in a catalog: by default, in a local lake, the SQLite file `<root>/catalog.db`.
 
     Args:
-        root: Local path, or `s3://bucket/prefix`.
+        root: Local path, `s3://bucket/prefix`, `gs://bucket/prefix`, or
+            `abfss://container@account.dfs.core.windows.net/prefix`.
         format: `"delta"`, `"iceberg"`, or both as `("delta", "iceberg")` or `"both"`.
-        catalog: `sqlite:///path`, `postgresql://…` or `rest+http(s)://…`; needed for Iceberg on S3.
+        catalog: Where tables are registered by name: `sqlite:///path`, `postgresql://…`, `rest+http(s)://…`
+            (Iceberg), `hive://host:port`, `glue://` (either format), or one by format as
+            `{"delta": "hive://…", "iceberg": "rest+https://…"}`. Needed for Iceberg on object storage.
         storage_options: Credentials and endpoint, keys as in `lakeload.storage_options.STORAGE_KEYS`. What is
             missing is taken from the usual AWS places.
         namespace: Namespace of the tables.
@@ -66,22 +69,21 @@ class Lakehouse:
         root: str | Path,
         *,
         format: str | tuple[str, ...] | list[str] = "delta",  # noqa: A002 - the word users look for
-        catalog: str | None = None,
+        catalog: str | Mapping[str, str] | None = None,
         storage_options: Mapping[str, str] | None = None,
         namespace: str = "default",
         now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
-        self.root = _root(root)
+        self.root, self.options = _root(root, storage_options)
         self.formats = registry.parse_formats(format)
         self.namespace = _checked_namespace(namespace)
         self.now = now
-        self.options = StorageOptions.read(storage_options, remote="://" in self.root)
         self._store = Store(self.root, self.options)
-        self._catalog_uri = catalog
-        self._catalog: Catalog | None = None
+        given = registry.parse_catalogs(catalog, self.formats)
+        self.catalogs = LakeCatalogs(self._store, given, self.options, now)
         self._open: dict[tuple[str, tuple[str, ...]], Table] = {}
         if "iceberg" in self.formats:
-            self._iceberg_uri()
+            self.catalogs.iceberg_uri()
 
     def __repr__(self) -> str:
         return f"Lakehouse({self.root!r}, format={'+'.join(self.formats)!r}, namespace={self.namespace!r})"
@@ -106,13 +108,8 @@ class Lakehouse:
 
     def formats_of(self, name: str) -> tuple[str, ...]:
         """Formats a table is found in; empty when there is no such table."""
-        below = set(self._store.names(f"{self.namespace}/{name}"))
-        found = []
-        if "_delta_log" in below:
-            found.append("delta")
-        if below & {"_iceberg", "metadata"} or name in self._registered():
-            found.append("iceberg")
-        return tuple(found)
+        found = set(self._folders(name)) | ({"iceberg"} if name in self._registered() else set())
+        return tuple(form for form in registry.FORMATS if form in found)
 
     def open(self, name: str, formats: tuple[str, ...] | None = None) -> Table:
         """The table behind a name, existing or not, for loading into it."""
@@ -122,12 +119,18 @@ class Lakehouse:
         return self._open[key]
 
     def check(self, name: str, state: TableState | None) -> None:
-        """Refuse to publish a table in other formats than it already has.
+        """Refuse to publish a table in other formats than it already has, or beside one no catalog knows.
 
         Raises:
-            TableError: The table exists in another format, or in one more.
+            TableError: The table exists in another format, in one more, or outside the catalog.
+            CatalogError: The catalog of Iceberg tables did not answer, and the lake writes Iceberg.
         """
-        found = self.formats_of(name)
+        try:
+            found = self.formats_of(name)
+        except CatalogError:
+            if "iceberg" in self.formats:
+                raise
+            found = self._folders(name)
         if found and found != self.formats and (state is not None or set(found) - set(self.formats)):
             raise TableError(
                 f"the table is {' and '.join(found)}, this lakehouse writes {' and '.join(self.formats)}",
@@ -136,13 +139,157 @@ class Lakehouse:
                 hint=f"Load with format={found[0] if len(found) == 1 else 'both'}, or under another name. "
                 "If another run is creating the table right now, run again.",
             )
+        if "iceberg" in found and "iceberg" in self.formats and state is None and self._unregistered(name):
+            raise TableError(
+                "Iceberg metadata lies there, but the catalog does not know the table",
+                table=name,
+                place=self.location(name),
+                hint="Give the catalog that knows it, register it with `lakeload register`, run the pipeline "
+                "that was creating it again, or delete the folder.",
+            )
+
+    def check_name(self, name: str) -> None:
+        """Refuse a name the catalog of Delta tables gives to something else.
+
+        A catalog that does not answer refuses nothing: after the load it is asked again.
+
+        Raises:
+            TableError: The name is taken by a table of another kind or at another place.
+        """
+        catalog = self.catalogs.delta
+        if catalog is not None and "delta" in self.formats:
+            with suppress(CatalogError):
+                register.check(catalog, self.namespace, name, self.location(name))
+
+    def sync(self, names: Iterable[str]) -> dict[str, LakeloadError]:
+        """Bring the catalog entries of Delta tables up to date; does nothing without a catalog for them.
+
+        Every load does this for its tables. Tables that do not exist are passed over.
+
+        Returns:
+            By table why its entry is behind. The next load tries again.
+        """
+        catalog, failed = self.catalogs.delta, dict[str, LakeloadError]()
+        for name in dict.fromkeys(names) if catalog is not None else ():
+            try:
+                self._sync(name, replace=False)
+            except LakeloadError as error:
+                failed[name] = error
+        return failed
+
+    def register(self, name: str, *, replace: bool = False) -> tuple[str, ...]:
+        """Give an existing table its name in the catalogs of this lake.
+
+        For Delta the entry is made or brought up to date; for Iceberg the newest metadata file below the
+        table's folder is registered, when the catalog does not know the name yet.
+
+        Args:
+            name: Table name.
+            replace: Take over a Delta entry that points to another place.
+
+        Returns:
+            The formats that were registered, or whose entry changed; empty when all was well.
+
+        Raises:
+            TableError: There is no such table, or its name belongs to something else.
+            ConfigError: The lake has no catalog that could know the table.
+            CatalogError: A catalog refused or did not answer.
+        """
+        found = self._folders(name)
+        if not found:
+            raise TableError(
+                "no table lies there", table=name, place=self.location(name), hint="Check its name."
+            )
+        if not set(found) & set(self.catalogs.uris):
+            raise ConfigError(
+                f"this lake has no catalog for {' and '.join(found)} tables", hint='Give catalog="…".'
+            )
+        done = []
+        if "delta" in found and "delta" in self.catalogs.uris and self._sync(name, replace=replace):
+            done.append("delta")
+        if "iceberg" in found and "iceberg" in self.catalogs.uris and name not in self._registered():
+            from lakeload.formats.iceberg_newest import newest_metadata
+
+            self.catalogs.iceberg.register(self.namespace, name, newest_metadata(self.store(name)))
+            done.append("iceberg")
+        return tuple(done)
+
+    def drop(self, name: str, *, purge: bool = False) -> None:
+        """Forget a table in the catalogs of this lake; with `purge`, delete its files too.
+
+        Args:
+            name: Table name.
+            purge: Delete everything below the table's folder. This cannot be undone.
+
+        Raises:
+            TableError: There is no such table, or, without `purge`, no catalog knows it.
+            CatalogError: A catalog refused or did not answer; no file was deleted.
+            StorageError: Files cannot be deleted.
+        """
+        known = name in self._registered()
+        entry = self.catalogs.delta.find(self.namespace, name) if self.catalogs.delta else None
+        if not (known or entry or (purge and self._folders(name))):
+            raise TableError(
+                "no catalog of this lake knows the table",
+                table=name,
+                hint="Its folder is all there is of it: --purge (purge=True) deletes that."
+                if self._folders(name)
+                else f"Tables here: {', '.join(self.tables()) or 'none'}.",
+            )
+        if known:
+            self.catalogs.iceberg.drop(self.namespace, name)
+        if self.catalogs.delta and entry and entry.provider == "delta":
+            self.catalogs.delta.drop(self.namespace, name)
+        self._open = {key: table for key, table in self._open.items() if key[0] != name}
+        if purge:
+            self.store(name).delete_all()
+
+    def drift(self, name: str) -> dict[str, tuple[str, ...]]:
+        """In what the catalogs of this lake differ from a table, by format; empty where there is no catalog.
+
+        Raises:
+            CatalogError: A catalog refused or did not answer.
+            TableError: The table cannot be read.
+        """
+        found = dict[str, tuple[str, ...]]()
+        folders = self._folders(name)
+        if "iceberg" in folders and self.catalogs.iceberg_exists:
+            found["iceberg"] = () if name in self._registered() else ("not registered",)
+        catalog = self.catalogs.delta
+        state = self.open(name, ("delta",)).load() if catalog and "delta" in folders else None
+        if catalog is not None and state is not None:
+            found["delta"] = register.drift(catalog, self.namespace, name, self.location(name), state)
+        return found
+
+    def _sync(self, name: str, *, replace: bool) -> bool:
+        catalog, state = self.catalogs.delta, self.open(name, ("delta",)).load()
+        if catalog is None or state is None:
+            return False
+        return register.register(catalog, self.namespace, name, self.location(name), state, replace=replace)
+
+    def _unregistered(self, name: str) -> bool:
+        """Whether versions of an Iceberg table lie there that the catalog does not know of."""
+        from lakeload.formats.iceberg_newest import metadata_files
+
+        return name not in self._registered() and bool(metadata_files(self.store(name)))
+
+    def _folders(self, name: str) -> tuple[str, ...]:
+        """Formats whose folders lie at the table's place, whatever catalogs say."""
+        below = set(self._store.names(f"{self.namespace}/{name}"))
+        there = {"delta": "_delta_log" in below, "iceberg": bool(below & {"_iceberg", "metadata"})}
+        return tuple(form for form in registry.FORMATS if there[form])
 
     def location(self, name: str) -> str:
         """Root of a table."""
         return self._store.uri(f"{self.namespace}/{name}")
 
     def store(self, name: str) -> Store:
-        """The store rooted at a table."""
+        """The store rooted at a table: for Iceberg, once it is loaded, where its metadata says it is."""
+        if "iceberg" in self.formats:
+            return self._iceberg(name).store
+        return self._place(name)
+
+    def _place(self, name: str) -> Store:
         return self._store.child(f"{self.namespace}/{name}")
 
     def journal(self, pipeline: str) -> Journal:
@@ -167,7 +314,7 @@ class Lakehouse:
         if formats == ("delta",):
             return self._delta(name)
         if formats == ("iceberg",):
-            return self._iceberg(name)
+            return self.catalogs.iceberg.open(self.namespace, name, self.location(name))
         from lakeload.formats.dual import DualTable
 
         return DualTable(self._delta(name), self._iceberg(name))
@@ -175,166 +322,26 @@ class Lakehouse:
     def _delta(self, name: str) -> Table:
         from lakeload.formats.delta import DeltaFormatTable
 
-        return DeltaFormatTable(name, self.store(name), now=self.now)
+        return DeltaFormatTable(name, self._place(name), now=self.now)
 
-    def _iceberg(self, name: str) -> Table:
-        return self._iceberg_catalog().open(self.namespace, name, self.location(name))
+    def _iceberg(self, name: str) -> IcebergTable:
+        return cast("IcebergTable", self.open(name, ("iceberg",)))
 
     def _registered(self) -> set[str]:
-        """Names in the catalog; a catalog that would have to be created first has none."""
-        if self._catalog_uri is None and not (self._store.local and self._default_catalog().exists()):
-            return set()
-        return set(self._iceberg_catalog().list(self.namespace))
-
-    def _iceberg_catalog(self) -> Catalog:
-        if self._catalog is None:
-            uri = self._iceberg_uri()
-            if self._store.local:
-                self._store.make_root()
-            factory = registry.catalog_factory(uri)
-            self._catalog = factory(uri, self.root, self.options, now=self.now)
-        return self._catalog
-
-    def _iceberg_uri(self) -> str:
-        if self._catalog_uri is not None:
-            return self._catalog_uri
-        if not self._store.local:
-            raise ConfigError(
-                "Iceberg tables on object storage need a catalog",
-                place=self.root,
-                hint='Give catalog="rest+https://…", "postgresql://…" or "sqlite:///…".',
-            )
-        return f"sqlite:///{self._default_catalog()}"
-
-    def _default_catalog(self) -> Path:
-        return Path(self.root) / "catalog.db"
+        return set(self.catalogs.iceberg.list(self.namespace)) if self.catalogs.iceberg_exists else set()
 
 
-class LakeTable:
-    """One table of a lakehouse, to read: what `Lakehouse.table` gives. Every call sees the newest version.
-
-    Args:
-        table: The table behind it.
-
-    Raises:
-        TableError: By every method, when the table is gone or needs a feature that cannot be honoured.
-        StorageError: By every method, when the place cannot be read.
-
-    Example:
-        >>> import tempfile, lakeload
-        >>> lake = Lakehouse(tempfile.mkdtemp())
-        >>> report = lakeload.load([{"id": 1}, {"id": 2}], lake, table="numbers")
-        >>> lake.table("numbers").to_arrow(["id"]).num_rows
-        2
-    """
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    def __repr__(self) -> str:
-        return f"LakeTable({self._table.location!r}, {'+'.join(self._table.formats)})"
-
-    @property
-    def location(self) -> str:
-        """Root of the table: absolute path or URI."""
-        return self._table.location
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """Formats the table is published in."""
-        return self._table.formats
-
-    def schema(self) -> pa.Schema:
-        """Columns and their types."""
-        return without_ids(self._state().schema)
-
-    def layout(self) -> Layout:
-        """Partitioning and sort order."""
-        return self._state().layout
-
-    def version(self) -> int | None:
-        """Newest version: of Delta, the Iceberg snapshot id where there is no Delta."""
-        return self._state().version
-
-    def files(self) -> Sequence[LiveFile]:
-        """Live data files with sizes in bytes, rows and partition values."""
-        return self._table.files(self._state())
-
-    def history(self) -> Sequence[Version]:
-        """Versions, newest first."""
-        return self._table.history()
-
-    def properties(self) -> dict[str, str]:
-        """Table properties."""
-        return dict(self._state().properties)
-
-    def positions(self) -> dict[str, int]:
-        """Sequence number of the last load of every pipeline that wrote here."""
-        return dict(self._state().sequences)
-
-    def scan(self, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
-        """Stream the rows as Arrow record batches, in no promised order.
-
-        Args:
-            columns: Names of the columns to read; all, in table order, when `None`.
-
-        Returns:
-            A reader over the version that is newest now.
-
-        Raises:
-            TableError: There is no such column.
-        """
-        return self._table.scan(self._state(), columns)
-
-    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """The whole table in memory; arguments and errors as of `scan`."""
-        return self.scan(columns).read_all()
-
-    def to_polars(self) -> pl.LazyFrame:
-        """A lazy frame, read natively by Polars."""
-        return self._table.lazy(self._state())
-
-    def to_duckdb(self, connection: Any = None) -> Any:
-        """A DuckDB relation over the rows in memory; needs the extra `lakeload[duckdb]`.
-
-        Args:
-            connection: An open DuckDB connection; the default one when `None`.
-
-        Returns:
-            A `duckdb.DuckDBPyRelation`.
-
-        Raises:
-            ConfigError: DuckDB is not installed.
-        """
-        try:
-            import duckdb
-        except ImportError as error:
-            raise ConfigError("DuckDB is not installed", hint="Install lakeload[duckdb].") from error
-        return (connection or duckdb).from_arrow(self.to_arrow())
-
-    def _state(self) -> TableState:
-        state = self._table.load()
-        if state is None:
-            raise TableError(
-                "there is no such table any more",
-                table=self._table.name,
-                hint="It was dropped, or deleted from disk; load into it to make it again.",
-            )
-        return state
-
-
-def _root(root: str | Path) -> str:
+def _root(root: str | Path, given: Mapping[str, str] | None) -> tuple[str, StorageOptions]:
+    """The place as it goes into table metadata, and how it is reached."""
     text = str(root)
     scheme, found, rest = text.partition("://")
-    if not found:
-        if not text.strip():
-            raise ConfigError("the lakehouse has no place", hint="Give a local path or s3://bucket/prefix.")
-        return str(Path(text).expanduser().resolve())
-    if scheme == "file":
-        return str(Path(rest).resolve())
-    if scheme not in ("s3", "s3a") or not rest.strip("/"):
-        raise ConfigError(f"cannot keep tables at {text!r}", hint="Give a local path or s3://bucket/prefix.")
-    return f"s3://{rest.rstrip('/')}"
+    if found and scheme != "file":
+        options = StorageOptions.read(given, remote=True, scheme=scheme)
+        return lake_root(text, options), options
+    if not found and not text.strip():
+        raise ConfigError("the lakehouse has no place", hint="Give a local path or s3://bucket/prefix.")
+    path = Path(rest) if found else Path(text).expanduser()
+    return str(path.resolve()), StorageOptions.read(given, remote=False)
 
 
 def _names_pipeline(text: str) -> bool:

@@ -13,6 +13,7 @@ from lakeload.lakehouse import Lakehouse
 from lakeload.model.cursor import Cursor
 from lakeload.model.mode import WriteMode
 from lakeload.model.progress import Progress, Silent
+from lakeload.model.table import Encoding
 from lakeload.normalize.naming import table_name
 from lakeload.registry import parse_formats
 from lakeload.report import RunReport
@@ -77,10 +78,11 @@ def load(
     schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
     load_columns: bool = True,
     target_file_size: int | str | None = None,
+    encoding: Encoding = "compat",
     fold: bool = True,
     record_path: str | None = None,
     storage_options: Mapping[str, str] | None = None,
-    catalog: str | None = None,
+    catalog: str | Mapping[str, str] | None = None,
     namespace: str = "default",
     pipeline: str | None = None,
     progress: Progress | None = None,
@@ -101,10 +103,11 @@ def load(
         schema: Types by column that win over what is inferred; may be partial.
         load_columns: Add `_lakeload_id` and `_lakeload_at` to a table this creates.
         target_file_size: Bytes, or a size such as `"128MB"` (the default).
+        encoding: `"compat"` is read fast by every engine; `"modern"` makes smaller files.
         fold: Fold small files after the load.
         record_path: Dotted path of the records in JSON objects.
         storage_options: Credentials and endpoint, for the lake and for `s3://` data.
-        catalog: Iceberg catalog URI, when `lake` is a place.
+        catalog: Catalog URI, or one by format, when `lake` is a place; see `Lakehouse`.
         namespace: Namespace, when `lake` is a place.
         pipeline: Names the position; by default after the table.
         progress: Listens to the run.
@@ -135,6 +138,7 @@ def load(
             sort_by=sort_by or None,
             schema=schema,
             target_file_size=target_file_size,
+            encoding=None if encoding == "compat" else encoding,
             record_path=record_path,
             load_columns=None if load_columns else False,
             fold=None if fold else False,
@@ -151,6 +155,7 @@ def load(
             schema=schema,
             load_columns=load_columns,
             target_file_size=target_file_size,
+            encoding=encoding,
             fold=fold,
         )
         storage = StorageOptions.read(storage_options, remote=False)
@@ -159,7 +164,7 @@ def load(
     return Run(lake, name, [resource], progress or Silent(), share=resource.spec.cursor is None).finish()
 
 
-def _check_lake(lake: Lakehouse, format: str | tuple[str, ...], catalog: str | None, namespace: str) -> None:  # noqa: A002 - as in `load`
+def _check_lake(lake: Lakehouse, format: str | tuple[str, ...], catalog: object, namespace: str) -> None:  # noqa: A002 - as in `load`
     """Refuse what a lakehouse that is there already would silently not follow; defaults say nothing."""
     wrong = {
         "format": format != "delta" and parse_formats(format) != lake.formats,

@@ -1,12 +1,14 @@
 """Names to implementations: a literal table, completed by entry points of other packages.
 
-A third party adds a catalog by declaring an entry point in the group `lakeload.catalogs` whose name is
-the URI scheme and whose value is a callable `(uri, warehouse, options, now) -> Catalog`, see
-`lakeload.model.protocols.Catalog`. Nothing is imported before it is asked for.
+A third party adds a catalog by declaring an entry point in the group `lakeload.catalogs` (Iceberg tables) or
+`lakeload.delta_catalogs` whose name is the URI scheme and whose value is a callable
+`(uri, warehouse, options, now)` that gives a `Catalog` or a `DeltaCatalog`, see `lakeload.model.protocols`.
+Nothing is imported before it is asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -34,7 +36,7 @@ DELTA_CATALOGS: dict[str, str] = {
 
 
 def catalog_factory(uri: str) -> Any:
-    """The implementation for a catalog URI.
+    """The implementation of an Iceberg catalog for a URI.
 
     Raises:
         ConfigError: No implementation has this scheme.
@@ -43,17 +45,82 @@ def catalog_factory(uri: str) -> Any:
         >>> catalog_factory("sqlite:///lake/catalog.db").__name__
         'SqlCatalog'
     """
+    return _factory(uri, CATALOGS, "lakeload.catalogs", "Iceberg")
+
+
+def delta_catalog_factory(uri: str) -> Any:
+    """The implementation of a catalog of Delta tables for a URI.
+
+    Raises:
+        ConfigError: No implementation has this scheme.
+
+    Example:
+        >>> delta_catalog_factory("hive://metastore:9083").__name__
+        'HiveDeltaCatalog'
+    """
+    return _factory(uri, DELTA_CATALOGS, "lakeload.delta_catalogs", "Delta")
+
+
+def _factory(uri: str, known: Mapping[str, str], group: str, form: str) -> Any:
     scheme = uri.partition(":")[0]
-    target = CATALOGS.get(scheme)
+    target = known.get(scheme)
     if target is not None:
         module, name = target.split(":")
         return getattr(import_module(module), name)
-    for point in entry_points(group="lakeload.catalogs"):
+    for point in entry_points(group=group):
         if point.name == scheme:
             return point.load()
     raise ConfigError(
-        f"no catalog has the scheme {scheme!r}", hint=f"Known ones: {', '.join(sorted(CATALOGS))}."
+        f"no catalog of {form} tables has the scheme {scheme!r}",
+        hint=f"Known ones: {', '.join(sorted(known))}.",
     )
+
+
+def parse_catalogs(given: str | Mapping[str, str] | None, formats: tuple[str, ...]) -> dict[str, str]:
+    """Catalog URI by format, from what a user gave for a lake of these formats.
+
+    One URI serves every format its catalog can hold. A name stands for one table only in a catalog, so one
+    that holds both formats serves a lake of both for one of them.
+
+    Args:
+        given: A URI, or one by format.
+        formats: The lake's formats.
+
+    Raises:
+        ConfigError: A format or scheme is not known, or one catalog would have to hold one name twice.
+
+    Example:
+        >>> parse_catalogs("sqlite:///lake/catalog.db", ("delta", "iceberg"))
+        {'iceberg': 'sqlite:///lake/catalog.db'}
+        >>> parse_catalogs({"delta": "hive://a", "iceberg": "rest+https://b"}, ("delta", "iceberg"))
+        {'delta': 'hive://a', 'iceberg': 'rest+https://b'}
+    """
+    if given is None:
+        return {}
+    found = dict(given) if isinstance(given, Mapping) else _by_format(given)
+    unknown = sorted(set(found) - set(FORMATS))
+    if unknown:
+        raise ConfigError(f"unknown table format {unknown[0]!r} for a catalog", hint="Use delta or iceberg.")
+    if len(formats) > 1 and len(found) > 1 and len(set(found.values())) == 1:
+        raise ConfigError(
+            "one catalog cannot hold a table in both formats under one name",
+            hint='Give one per format: catalog={"delta": "hive://…", "iceberg": "rest+https://…"}.',
+        )
+    return found
+
+
+def _by_format(uri: str) -> dict[str, str]:
+    scheme = uri.partition(":")[0]
+    kinds = {"delta": (DELTA_CATALOGS, "delta_catalogs"), "iceberg": (CATALOGS, "catalogs")}
+    found = {
+        form: uri
+        for form, (known, group) in kinds.items()
+        if scheme in known or scheme in {point.name for point in entry_points(group=f"lakeload.{group}")}
+    }
+    if not found:
+        known = ", ".join(sorted({*CATALOGS, *DELTA_CATALOGS}))
+        raise ConfigError(f"no catalog has the scheme {scheme!r}", hint=f"Known ones: {known}.")
+    return found
 
 
 def parse_formats(value: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:

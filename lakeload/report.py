@@ -25,6 +25,8 @@ class TableReport:
         version: Version after the run, by format; empty when the table was not changed and does not exist.
         repeated: True when the rows were those of the unfinished load completed first, and so not added.
         folded: Small files replaced by bigger ones after the load.
+        unregistered: Why the table's entry in the catalog of Delta tables is behind; `None` when it is not.
+            The rows are published, and the next load tries again.
         seconds: Seconds per stage (`extract`, `normalize`, `write`, `commit`, `fold`), as the thread that
             joins the stages waited for them.
 
@@ -41,6 +43,7 @@ class TableReport:
     version: Mapping[str, int | None] = field(default_factory=dict)
     repeated: bool = False
     folded: int = 0
+    unregistered: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -103,6 +106,7 @@ def _table(report: TableReport) -> dict[str, Any]:
         "version": dict(report.version),
         "repeated": report.repeated,
         "folded": report.folded,
+        "unregistered": report.unregistered,
         "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
     }
 
@@ -117,6 +121,8 @@ def _line(report: TableReport) -> str:
         parts.append("already loaded by the completed load")
     if report.folded:
         parts.append(f"folded {_count(report.folded, 'small file')}")
+    if report.unregistered:
+        parts.append(f"not registered: {report.unregistered}")
     return ", ".join(parts)
 
 

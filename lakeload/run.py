@@ -1,15 +1,15 @@
 """One run of a pipeline, step by step.
 
-Recover → write every table's files → widen Delta columns → record the load → publish → fold. Until the
-load is recorded its files are ours to delete; from then on they belong to the journal, and whoever comes
-next completes it.
+Recover → write every table's files → widen Delta columns → record the load → publish and register → fold.
+Until the load is recorded its files are ours to delete; from then on they belong to the journal, and whoever
+comes next completes it.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lakeload.commit.descriptor import Descriptor, Position
@@ -54,6 +54,7 @@ class _Part:
     repeated: bool
     changeset: Changeset | None = None
     folded: int = 0
+    unregistered: LakeloadError | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -110,6 +111,8 @@ class Run:
         if descriptor is not None:
             self._publish(journal, descriptor, parts)
             self._fold(parts)
+        else:
+            self._note(parts, self._lake.sync([*(part.name for part in parts), *journal.unregistered()]))
         return RunReport(
             pipeline=self._pipeline,
             load_id=self._load_id,
@@ -124,6 +127,7 @@ class Run:
         resource = resource.with_table(name).with_storage(self._lake.options)
         table = self._lake.open(name)
         state = table.load()
+        self._lake.check_name(name)
         self._lake.check(name, state)
         options = WriteOptions(
             layout=Layout(),
@@ -131,6 +135,7 @@ class Run:
             target_file_size=_target(resource, state),
             memory_budget=memory_budget(),
             workers=machine_cores(),
+            encoding=resource.spec.encoding,
         )
         task = LoadTask(
             resource=resource,
@@ -210,10 +215,14 @@ class Run:
 
     def _publish(self, journal: Journal, descriptor: Descriptor, parts: Sequence[_Part]) -> None:
         start = time.perf_counter()
-        publish_load(journal, descriptor, self._lake)
+        self._note(parts, publish_load(journal, descriptor, self._lake))
         for part in parts:
             part.seconds["commit"] = time.perf_counter() - start
             self._progress.advance("commit", part.name, files=len(part.result.files))
+
+    def _note(self, parts: Sequence[_Part], behind: Mapping[str, LakeloadError]) -> None:
+        for part in parts:
+            part.unregistered = behind.get(part.name)
 
     def _fold(self, parts: Sequence[_Part]) -> None:
         for part in parts:
@@ -265,6 +274,7 @@ def _table_report(part: _Part) -> TableReport:
         version=_versions(part.table),
         repeated=part.repeated,
         folded=part.folded,
+        unregistered=str(part.unregistered) if part.unregistered else None,
         seconds=part.seconds,
     )
 

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from lakeload.config import parse_size, resolve_references
 from lakeload.errors import ConfigError
 from lakeload.model.layout import PartitionField, SortField
+from lakeload.model.table import Encoding
 
 
 def _several(value: object) -> object:
@@ -71,7 +72,8 @@ class LakehouseSettings(_Section):
     Args:
         path: Local folder or `s3://bucket/prefix`.
         format: `delta` (default), `iceberg` or `both`.
-        catalog: `sqlite:///…`, `postgresql://…` or `rest+http://…`; only for Iceberg.
+        catalog: `sqlite:///…`, `postgresql://…`, `rest+http://…`, `hive://…` or `glue://…`; one by format as
+            `{delta: …, iceberg: …}`.
         namespace: Group of tables, default `default`.
         storage_options: Credentials and endpoint, see `storage_options.STORAGE_KEYS`.
     """
@@ -80,7 +82,7 @@ class LakehouseSettings(_Section):
     format: Annotated[list[Literal["delta", "iceberg"]], BeforeValidator(_both), Field(min_length=1)] = [
         "delta"
     ]
-    catalog: Annotated[str | None, Field(repr=False)] = None
+    catalog: Annotated[str | dict[str, str] | None, Field(repr=False)] = None
     namespace: str = "default"
     storage_options: Annotated[dict[str, str], Field(repr=False)] = {}
 
@@ -106,6 +108,7 @@ class ResourceSettings(_Section):
         primary_key: Columns that identify a row; appends and overwrites make no use of it.
         schema: Type by column, see `docs/concepts/schema.md`.
         target_file_size: Such as `64MB`.
+        encoding: `compat` (default) or `modern`.
         record_path: Dotted path to the array of records in a JSON object.
         load_columns: Add `_lakeload_id` and `_lakeload_at`.
         fold: Fold small files after the load.
@@ -122,6 +125,7 @@ class ResourceSettings(_Section):
     primary_key: Texts = []
     types: Annotated[dict[str, TypeName], Field(alias="schema")] = {}
     target_file_size: Annotated[int, BeforeValidator(_checked(parse_size, convert=True))] | None = None
+    encoding: Encoding = "compat"
     record_path: str | None = None
     load_columns: bool = True
     fold: bool = True

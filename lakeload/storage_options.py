@@ -325,6 +325,56 @@ def azure_account(location: str) -> str | None:
     return host.partition("@")[2].partition(".")[0] or None
 
 
+_PLACES = "Give a local path, s3://bucket/prefix, gs://bucket/prefix or abfss://container@account…/prefix."
+
+
+def lake_root(url: str, options: StorageOptions) -> str:
+    """The root of a lake in the one spelling that goes into table metadata, so that every engine reads it.
+
+    `s3a://` and `gcs://` become `s3://` and `gs://`; every Azure spelling names its account, because Hadoop
+    and Trino know no other.
+
+    Args:
+        url: What the user wrote.
+        options: How it is reached.
+
+    Raises:
+        ConfigError: The URL names no place for tables, or one where commits could be lost.
+
+    Example:
+        >>> lake_root("az://lake/prod/", StorageOptions({"azure_storage_account_name": "acme"}))
+        'abfss://lake@acme.dfs.core.windows.net/prod'
+    """
+    scheme, _, rest = url.partition("://")
+    family, rest = SCHEMES.get(scheme), rest.strip("/")
+    if family is None or not rest:
+        raise ConfigError(f"cannot keep tables at {url!r}", hint=_PLACES)
+    if family == "azure":
+        return _azure_root(url, rest, options)
+    host = urlsplit(options.values.get("aws_endpoint_url", "")).hostname or ""
+    if family == "aws" and host.endswith("storage.googleapis.com"):
+        raise ConfigError(
+            "Google's S3-compatible API ignores conditional puts: commits could overwrite one another",
+            place=url,
+            hint=f"Write gs://{rest} with google_service_account; see docs/guides/object-stores.md.",
+        )
+    return f"{'s3' if family == 'aws' else 'gs'}://{rest}"
+
+
+def _azure_root(url: str, rest: str, options: StorageOptions) -> str:
+    if azure_account(url):
+        return f"abfss://{rest}"
+    account = options.values.get("azure_storage_account_name")
+    if account is None:
+        raise ConfigError(
+            "the storage account is not known",
+            place=url,
+            hint="Give azure_storage_account_name, or abfss://container@account.dfs.core.windows.net/prefix.",
+        )
+    container, _, path = rest.partition("/")
+    return f"abfss://{container}@{account}.dfs.core.windows.net/{path}".rstrip("/")
+
+
 def _connection_string(account: str | None, endpoint: str, given: Mapping[str, str]) -> str:
     parts = {"DefaultEndpointsProtocol": urlsplit(endpoint).scheme}
     if account:

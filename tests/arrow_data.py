@@ -89,7 +89,9 @@ LEAVES: list[Kind] = [
     _timestamps("s", "UTC"),
     _timestamps("ns", "UTC"),
 ]
-_STEMS = st.sampled_from(["", "p" * 15, "p" * 16, "p" * 31, "p" * 32, "\U0010ffff" * 16, "\ud7ff" * 32, "🦆" * 33])
+_STEMS = st.sampled_from(
+    ["", "p" * 15, "p" * 16, "p" * 31, "p" * 32, "\U0010ffff" * 16, "\ud7ff" * 32, "🦆" * 33]
+)
 _TAILS = st.text(st.sampled_from(["a", "é", "\ud7ff", "\ue000", "\uffff", "🦆", "\U0010ffff"]), max_size=3)
 _BYTE_STEMS = st.sampled_from([b"", b"\xff" * 15, b"\xff" * 16, b"\xff" * 32, b"ab" * 8, b"\x7f\x80"])
 _MICROS = st.sampled_from([-(2**63), 2**63 - 1, -(2**63) + 1]) | st.integers(-(2**63), 2**63 - 1)

@@ -16,8 +16,10 @@ from typing import Any
 
 import hypothesis
 import pytest
+from services.hive import Hive
 from services.iceberg_rest import IcebergRest
 from services.java import NoJava
+from services.moto import Glue, Moto
 from services.nessie import Nessie
 from services.seaweedfs import S3, RestCatalog, SeaweedFS, binary
 
@@ -105,6 +107,36 @@ def iceberg_rest(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[I
     """Iceberg's own REST server, one per run. It lends nobody its storage credentials."""
     with started(lambda: IcebergRest(tmp_path_factory.mktemp("iceberg_rest"), s3)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def hive(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hive]:
+    """A Hive Metastore that can look at the S3 server, one per run."""
+    with started(lambda: Hive(tmp_path_factory.mktemp("hive"), s3)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Moto]:
+    """A mock of AWS Glue, one per worker, with its switches; no test that means Glue itself takes it."""
+    server = Moto()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def glue(request: pytest.FixtureRequest) -> Glue:
+    """A Glue Data Catalog: AWS's own when `LAKELOAD_TEST_GLUE_REGION` and its companions are set, else moto."""
+    region = os.environ.get("LAKELOAD_TEST_GLUE_REGION")
+    if region is None:
+        server: Moto = request.getfixturevalue("moto")
+        return server.glue
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    keys = {name: os.environ.get(name.upper().replace("AWS_", "LAKELOAD_TEST_GLUE_")) for name in names}
+    storage = {name: value for name, value in keys.items() if value}
+    warehouse = os.environ["LAKELOAD_TEST_GLUE_WAREHOUSE"].rstrip("/")
+    return Glue(f"glue://?region={region}", {**storage, "aws_region": region}, warehouse)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def check_footer(path: Path, *, indexed: bool = True) -> int:
         for chunk in chunks:
             leaf = tuple(name.decode() for name in chunk[3][1][3][1][1])
             part = rows[leaf][start : start + count]
-            _check_chunk(chunk, kinds[leaf], part)
+            _check_chunk(chunk, leaf, kinds[leaf], part)
             assert not indexed or 4 in chunk
             pages += _check_pages(data, chunk, kinds[leaf], part) if 4 in chunk else 0
         start += count
@@ -58,7 +58,7 @@ def _all_leaves(schema: pa.Schema) -> list[tuple[Leaf, pa.DataType]]:
     return [pair for field in schema for pair in leaves((field.name,), field.type)]
 
 
-def _check_chunk(chunk: thrift.Structure, kind: pa.DataType, rows: list[list[Any]]) -> None:
+def _check_chunk(chunk: thrift.Structure, leaf: Leaf, kind: pa.DataType, rows: list[list[Any]]) -> None:
     metadata = chunk[3][1]
     facts = Facts.of(rows)
     assert metadata[5][1] == facts.values
@@ -66,9 +66,19 @@ def _check_chunk(chunk: thrift.Structure, kind: pa.DataType, rows: list[list[Any
     assert stats[3][1] == facts.nulls
     assert 4 not in stats or stats[4][1] == len({key for row in rows for key in row} - {None})
     physical = metadata[1][1]
-    for field, key, zero in ((6, facts.low, -0.0), (5, facts.high, 0.0), (2, facts.low, -0.0), (1, facts.high, 0.0)):
+    for field, key, zero in (
+        (6, facts.low, -0.0),
+        (5, facts.high, 0.0),
+        (2, facts.low, -0.0),
+        (1, facts.high, 0.0),
+    ):
         assert field not in stats or _decoded(stats[field][1], physical, kind) == _zero(key, zero)
-        assert field < 5 or (field in stats) == (key is not None) or _long(key), "a bound is missing"
+        assert field < 5 or (field in stats) == (key is not None) or _long(key) or facts.nans, (
+            "a bound is missing"
+        )
+    if facts.nans and "list" not in leaf and "key_value" not in leaf:
+        assert not {1, 2, 5, 6} & stats.keys(), "a NaN would be above the maximum"
+        assert 6 not in chunk, "a NaN would be above the maximum of a page"
     if 16 in metadata:
         _check_sizes(metadata[16][1], facts, rows, physical)
 

@@ -57,11 +57,11 @@ def _connect(storage: Storage) -> duckdb.DuckDBPyConnection:
         (extension,) = folder.glob(f"extensions/v{duckdb.__version__}/*.duckdb_extension")
         connection.execute(f"LOAD '{extension}'")
     if storage:
-        host = storage["aws_endpoint_url"].partition("://")[2]
+        endpoint = storage.get("aws_endpoint_url")
+        host = f", URL_STYLE 'path', USE_SSL false, ENDPOINT '{endpoint.partition('://')[2]}'" if endpoint else ""
         connection.execute(
-            "CREATE SECRET s3 (TYPE s3, PROVIDER config, URL_STYLE 'path', USE_SSL false, "
-            f"KEY_ID '{storage['aws_access_key_id']}', SECRET '{storage['aws_secret_access_key']}', "
-            f"REGION '{storage['aws_region']}', ENDPOINT '{host}')"
+            f"CREATE SECRET s3 (TYPE s3, PROVIDER config, KEY_ID '{storage['aws_access_key_id']}', "
+            f"SECRET '{storage['aws_secret_access_key']}', REGION '{storage['aws_region']}'{host})"
         )
     return connection
 

@@ -41,6 +41,7 @@ LAYERS: dict[str, set[str]] = {
     "catalogs": {"config", "errors", "formats", "model", "storage_options", "write.store"},
     "commit": {"errors", "model", "write", "write.store"},
     "maintain": {"commit", "config", "errors", "model", "write", "write.store"},
+    "connect": {"errors", "storage_options"},
     "registry": {"errors"},
     "settings": {"config", "errors", "model"},
 }
@@ -52,6 +53,8 @@ FACE = {"", "cli", "demo", "lakehouse", "pipeline", "report", "run", "task"}
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "deltalake": ("formats/delta",),
     "pyiceberg": ("formats/iceberg", "catalogs/"),
+    "adlfs": ("write/store",),
+    "gcsfs": ("write/store",),
     "s3fs": ("write/store", "config"),
     "botocore": ("config",),
     "pydantic": ("settings",),
@@ -83,6 +86,8 @@ LIGHT = (
     "pyiceberg",
     "polars",
     "s3fs",
+    "gcsfs",
+    "adlfs",
     "duckdb",
     "pandas",
     "botocore",

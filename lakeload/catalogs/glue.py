@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakeload.catalogs.delta_entry import provider
-from lakeload.catalogs.glue_client import Glue, check_names, comment, refreshed
+from lakeload.catalogs.glue_client import Glue, comment, refreshed
 from lakeload.catalogs.hive_types import hive_type
 from lakeload.catalogs.pointer import Pointer
-from lakeload.errors import CatalogError
+from lakeload.errors import CatalogError, LakeloadError, TableError
 from lakeload.formats.iceberg import IcebergTable
 from lakeload.formats.iceberg_document import Document
 from lakeload.formats.iceberg_schema import to_arrow
@@ -71,12 +71,7 @@ class GlueCatalog:
         return self._glue.place
 
     def open(self, namespace: str, name: str, location: str) -> IcebergTable:
-        """A handle on the table; it need not exist. `location` is where it would be created.
-
-        Raises:
-            ConfigError: Glue cannot have these names.
-        """
-        check_names(namespace, name)
+        """A handle on the table; it need not exist. `location` is where it would be created."""
         store = Store(location, self._options)
         register = Pointer(_Entry(self._glue, namespace, name), namespace, name, store)
         return IcebergTable(name, namespace, register, store, now=self._now)
@@ -95,7 +90,7 @@ class GlueCatalog:
         """
         found = self._glue.table(namespace, name)
         if found is not None:
-            _refuse_others(found, namespace, self.place)
+            _refuse_others(found, namespace, self.place, CatalogError)
         if found is None or not self._glue.delete(namespace, name):
             raise CatalogError(
                 "there is no such table",
@@ -115,7 +110,7 @@ class _Entry:
         found = self._glue.table(self._namespace, self._name)
         if found is None:
             return None
-        _refuse_others(found, self._namespace, self._glue.place)
+        _refuse_others(found, self._namespace, self._glue.place, TableError)
         location = found["Parameters"].get(_POINTER)
         if location is None:
             raise CatalogError(
@@ -190,10 +185,10 @@ def _provider(found: Mapping[str, Any]) -> str:
     return provider(found.get("Parameters", {}), found.get("TableType", ""))
 
 
-def _refuse_others(found: Mapping[str, Any], namespace: str, place: str) -> None:
+def _refuse_others(found: Mapping[str, Any], namespace: str, place: str, error: type[LakeloadError]) -> None:
     kind = _provider(found)
     if kind != "iceberg":
-        raise CatalogError(
+        raise error(
             f"the name belongs to a table of another kind ({kind})",
             table=f"{namespace}.{found['Name']}",
             place=place,

@@ -22,12 +22,9 @@ from lakeload.errors import CatalogError, ConfigError
 from lakeload.storage_options import StorageOptions
 
 _ATTEMPTS = 4
-"""How often a call is made in all when Glue is busy or cannot be reached; waits of up to 1, 2, 4 seconds between."""
-_CREDENTIALS = {
-    "aws_access_key_id": "aws_access_key_id",
-    "aws_secret_access_key": "aws_secret_access_key",
-    "aws_session_token": "aws_session_token",
-}
+"""How often a call is made in all when Glue is busy or away; up to 1, 2 and 4 seconds lie between."""
+_CREDENTIALS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+"""Keys of storage options; botocore calls them the same."""
 _KEPT = (
     "Description",
     "Owner",
@@ -64,6 +61,7 @@ class Glue:
         self._endpoint = given.get("endpoint")
         self._region = given.get("region") or options.values.get("aws_region")
         self._credentials = {key: options.values[key] for key in _CREDENTIALS if key in options.values}
+        self._profile = None if self._credentials else options.values.get("aws_profile")
         self._opened: Any = None
 
     @property
@@ -184,7 +182,7 @@ class Glue:
             from botocore.config import Config
             from botocore.session import Session
 
-            self._opened = Session().create_client(
+            self._opened = Session(profile=self._profile).create_client(
                 "glue",
                 region_name=self._region,
                 endpoint_url=self._endpoint,
@@ -262,23 +260,6 @@ def comment(text: str) -> str:
     return plain if len(plain) <= _MOST_COMMENT else plain[: _MOST_COMMENT - 1] + "…"
 
 
-def check_names(namespace: str, name: str) -> None:
-    """Refuse names Glue would change: it keeps all names in lower case.
-
-    Raises:
-        ConfigError: A name has upper-case letters.
-
-    Example:
-        >>> check_names("default", "events")
-    """
-    for what in (namespace, name):
-        if what != what.lower():
-            raise ConfigError(
-                f"AWS Glue keeps names in lower case; it cannot have one called {what!r}",
-                hint=f"Name it {what.lower()!r}.",
-            )
-
-
 def _remedy(code: str) -> str:
     for words, hint in _REMEDIES:
         if any(word in code for word in words):
@@ -288,7 +269,7 @@ def _remedy(code: str) -> str:
 
 _REMEDIES = (
     (
-        ("UnrecognizedClient", "InvalidSignature", "ExpiredToken", "InvalidClientTokenId", "Credential", "Token"),
+        ("UnrecognizedClient", "Signature", "Token", "Credential", "403"),
         "Check aws_access_key_id, aws_secret_access_key and aws_session_token, or the profile AWS tools use.",
     ),
     (
@@ -297,12 +278,12 @@ _REMEDIES = (
     ),
     (("NoRegion", "InvalidRegion"), "Name the region: glue://?region=eu-central-1."),
     (
-        ("Connect", "Connection", "Timeout", "Endpoint", "Proxy", "SSL"),
+        ("Connect", "Timeout", "Endpoint", "Proxy", "SSL"),
         "Check region and endpoint in the catalog URI, and that this machine reaches them.",
     ),
-    (("Validation", "InvalidInput", "ParamValidation"), "Glue cannot hold such a table; check names and columns."),
+    (("Validation", "InvalidInput"), "Glue cannot hold such a table; check its names and columns."),
     (("LimitExceeded", "Throttling"), "Run again later, or ask AWS for a higher limit."),
-)  # fmt: skip
+)
 
 
 def _read_uri(uri: str) -> tuple[str | None, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Which tables a catalog of pyiceberg's knows, and forgetting one: the same for every kind of catalog.
+"""Which tables a catalog of pyiceberg's knows, naming and forgetting one: the same for every kind of catalog.
 
 Committing differs from catalog to catalog and is in the module of each.
 """
@@ -6,7 +6,7 @@ Committing differs from catalog to catalog and is in the module of each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from lakeload.errors import CatalogError
@@ -65,4 +65,26 @@ def drop_name(catalog: Backed, namespace: str, name: str) -> None:
                 table=f"{namespace}.{name}",
                 place=catalog.place,
                 hint="Check namespace and name; list() gives the names there are.",
+            ) from error
+
+
+def register_name(catalog: Backed, namespace: str, name: str, metadata_location: str) -> None:
+    """Give an existing table a name; makes the namespace if there is none.
+
+    Raises:
+        CatalogError: The name is taken, or the catalog refused or did not answer.
+    """
+    from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
+
+    with catalog.guarded():
+        with suppress(NamespaceAlreadyExistsError):
+            catalog.library.create_namespace(namespace)
+        try:
+            catalog.library.register_table((namespace, name), metadata_location)
+        except TableAlreadyExistsError as error:
+            raise CatalogError(
+                "the name is taken",
+                table=f"{namespace}.{name}",
+                place=catalog.place,
+                hint="Drop that entry first, or register under another namespace.",
             ) from error

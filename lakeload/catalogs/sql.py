@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakeload.catalogs.names import drop_name, list_names
+from lakeload.catalogs.names import drop_name, list_names, register_name
 from lakeload.catalogs.pointer import Pointer
 from lakeload.errors import CatalogError, ConfigError
 from lakeload.formats.iceberg import IcebergTable
@@ -73,6 +73,14 @@ class SqlCatalog:
     def list(self, namespace: str) -> Sequence[str]:
         """Names of the tables in the namespace, sorted; empty when the namespace does not exist."""
         return list_names(self, namespace)
+
+    def register(self, namespace: str, name: str, metadata_location: str) -> None:
+        """Give an existing table a name, by its current metadata file.
+
+        Raises:
+            CatalogError: The name is taken, or the catalog refused or did not answer.
+        """
+        register_name(self, namespace, name, metadata_location)
 
     def drop(self, namespace: str, name: str) -> None:
         """Forget the table. Its files stay.

@@ -29,6 +29,24 @@ class Format(StrEnum):
     BOTH = "both"
 
 
+class TableFormat(StrEnum):
+    """One format of a table on the command line."""
+
+    DELTA = "delta"
+    ICEBERG = "iceberg"
+
+
+class Engine(StrEnum):
+    """Programs that read tables, on the command line."""
+
+    SPARK = "spark"
+    TRINO = "trino"
+    DUCKDB = "duckdb"
+    POLARS = "polars"
+    SNOWFLAKE = "snowflake"
+    ATHENA = "athena"
+
+
 class Mode(StrEnum):
     """Write modes on the command line."""
 
@@ -37,11 +55,19 @@ class Mode(StrEnum):
     OVERWRITE_PARTITIONS = "overwrite-partitions"
 
 
+class Encoding(StrEnum):
+    """Encodings on the command line."""
+
+    COMPAT = "compat"
+    MODERN = "modern"
+
+
 Catalog = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        metavar="URI",
-        help="Iceberg catalog: sqlite:///…, postgresql://…, rest+http://…  Default: a file in a local lake.",
+        metavar="[FORMAT=]URI",
+        help="Where tables have names: sqlite:///…, postgresql://…, rest+https://…, hive://…, glue://… "
+        "One per format when repeated. Default: for Iceberg, a file in a local lake.",
     ),
 ]
 Namespace = Annotated[str, typer.Option(help="Group of tables.")]
@@ -103,6 +129,9 @@ def load(
     target_file_size: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Such as 64MB. Default: the table's own, else 128MB.")
     ] = None,
+    encoding: Annotated[
+        Encoding, typer.Option(help="Parquet encodings: read fast by every engine, or smaller files.")
+    ] = Encoding.COMPAT,
     cursor: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Load only rows after the position of the last load.")
     ] = None,
@@ -138,7 +167,8 @@ def load(
         options = LoadOptions(
             sources=tuple(sources), lake=to, table=table, format=format.value, mode=mode.value,
             partition_by=tuple(partition_by or ()), sort_by=tuple(sort_by or ()),
-            target_file_size=target_file_size, cursor=cursor, catalog=catalog, namespace=namespace,
+            target_file_size=target_file_size, encoding=encoding.value, cursor=cursor,
+            catalog=tuple(catalog or ()), namespace=namespace,
             record_path=record_path, pipeline=pipeline, load_columns=load_columns, fold=fold,
             storage_options=tuple(storage_option or ()),
         )  # fmt: skip
@@ -171,6 +201,12 @@ def inspect(
     namespace: Namespace = "default",
     storage_option: StorageOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Versions and files shown at most.")] = 10,
+    connect: Annotated[
+        Engine | None, typer.Option(help="Print what reads TABLE with this program, instead.")
+    ] = None,
+    format: Annotated[  # noqa: A002 - name of the option
+        TableFormat | None, typer.Option("--format", "-f", help="With --connect: which one of both.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -178,8 +214,53 @@ def inspect(
     from lakeload.cli.inspect import inspect_lake
 
     inspect_lake(
-        lake, table, catalog=catalog, namespace=namespace,
+        lake, table, catalog=tuple(catalog or ()), namespace=namespace,
         storage_options=tuple(storage_option or ()), limit=limit, json=json, debug=debug,
+        connect=connect.value if connect else None, form=format.value if format else None,
+    )  # fmt: skip
+
+
+@app.command(epilog=EXIT_HELP, short_help="Give an existing table its name in a catalog.")
+def register(
+    lake: Annotated[str, typer.Argument(metavar="LAKE", help="Local folder or s3://bucket/prefix.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="Table name.")],
+    *,
+    catalog: Catalog = None,
+    namespace: Namespace = "default",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take over a Delta entry that points to another place.")
+    ] = False,
+    storage_option: StorageOption = None,
+    debug: Debug = False,
+) -> None:
+    """Register an existing table in a catalog, or bring its entry up to date."""
+    from lakeload.cli.register import register_table
+
+    register_table(
+        lake, table, catalog=tuple(catalog or ()), namespace=namespace, replace=replace,
+        storage_options=tuple(storage_option or ()), debug=debug,
+    )  # fmt: skip
+
+
+@app.command(epilog=EXIT_HELP, short_help="Forget a table in its catalogs; with --purge delete it.")
+def drop(
+    lake: Annotated[str, typer.Argument(metavar="LAKE", help="Local folder or s3://bucket/prefix.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="Table name.")],
+    *,
+    catalog: Catalog = None,
+    namespace: Namespace = "default",
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Delete the table's files too. Cannot be undone.")
+    ] = False,
+    storage_option: StorageOption = None,
+    debug: Debug = False,
+) -> None:
+    """Forget a table in the catalogs of the lake. Its files stay unless --purge is given."""
+    from lakeload.cli.register import drop_table
+
+    drop_table(
+        lake, table, catalog=tuple(catalog or ()), namespace=namespace, purge=purge,
+        storage_options=tuple(storage_option or ()), debug=debug,
     )  # fmt: skip
 
 

@@ -145,7 +145,7 @@ def _print_answer(out: Console, lake: Lakehouse) -> None:
 
 
 def _read(lake: Lakehouse, name: str, form: str) -> pl.DataFrame:
-    from lakeload.lakehouse import LakeTable
+    from lakeload.lake_table import LakeTable
 
     frame: pl.DataFrame = LakeTable(lake.open(name, (form,))).to_polars().collect()
     return frame

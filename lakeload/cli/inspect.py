@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakeload.cli.load import catalogs
 from lakeload.cli.load import storage_options as parse_storage_options
 from lakeload.cli.outcome import reported
 from lakeload.cli.summary import console, print_json
@@ -15,27 +16,35 @@ from lakeload.errors import StorageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lakeload.lakehouse import Lakehouse, LakeTable
+    from lakeload.lake_table import LakeTable
+    from lakeload.lakehouse import Lakehouse
 
 
 def inspect_lake(
     root: str,
     table: str | None,
     *,
-    catalog: str | None,
+    catalog: Sequence[str],
     namespace: str,
     storage_options: Sequence[str],
     limit: int,
     json: bool,
     debug: bool,
+    connect: str | None = None,
+    form: str | None = None,
 ) -> None:
-    """Print the tables of a lakehouse, or one table in full.
+    """Print the tables of a lakehouse, or one table in full, or how another program reads it.
 
     Raises:
         typer.Exit: The lakehouse or the table cannot be read; one line on stderr says why.
     """
     with reported(debug=debug):
-        lake = _open(root, catalog, namespace, parse_storage_options(storage_options))
+        lake = open_lake(root, catalog, namespace, parse_storage_options(storage_options))
+        if connect is not None:
+            from lakeload.cli.connect import print_snippet
+
+            print_snippet(lake, table, connect, form)
+            return
         if table is not None:
             facts = table_facts(lake, table)
             print_json(facts) if json else _print_table(console(), facts, limit)
@@ -47,20 +56,27 @@ def inspect_lake(
             _print_lake(console(), lake, tables)
 
 
-def _open(root: str, catalog: str | None, namespace: str, options: Mapping[str, str] | None) -> Lakehouse:
+def open_lake(
+    root: str, catalog: Sequence[str], namespace: str, options: Mapping[str, str] | None
+) -> Lakehouse:
+    """The lakehouse there is, for looking at it.
+
+    Raises:
+        StorageError: There is none.
+    """
     import lakeload
 
     if "://" not in root and not Path(root).expanduser().is_dir():
         raise StorageError("there is no such lakehouse", place=root, hint="Check the path.")
     # Each table's formats are found by looking; "delta" only keeps an Iceberg catalog from being made.
     return lakeload.Lakehouse(
-        root, format="delta", catalog=catalog, storage_options=options, namespace=namespace
+        root, format="delta", catalog=catalogs(catalog), storage_options=options, namespace=namespace
     )
 
 
 def _sides(lake: Lakehouse, name: str) -> dict[str, LakeTable]:
     """The table as each of its formats sees it: the versions differ, and sometimes the files."""
-    from lakeload.lakehouse import LakeTable
+    from lakeload.lake_table import LakeTable
 
     lake.table(name)  # says it when there is none
     return {form: LakeTable(lake.open(name, (form,))) for form in lake.formats_of(name)}
@@ -105,6 +121,7 @@ def table_facts(lake: Lakehouse, name: str) -> dict[str, Any]:
         "history": {form: _history(side) for form, side in sides.items()},
         "data_files": {form: _data_files(side) for form, side in sides.items()},
         "properties": {form: side.properties() for form, side in sides.items()},
+        "catalogs": {form: list(said) for form, said in lake.drift(name).items()},
     }
 
 
@@ -158,6 +175,8 @@ def _print_table(out: Console, facts: Mapping[str, Any], limit: int) -> None:
     for label in ("partition_by", "sort_by"):
         if facts[label]:
             out.print(f"  {label.replace('_', ' ')} {', '.join(facts[label])}", markup=False)
+    for form, said in facts["catalogs"].items():
+        out.print(f"  {form} catalog: {'; '.join(said) or 'up to date'}", markup=False)
     _heading(out, "schema")
     _print_columns(
         out, [(c["name"], c["type"], "" if c["nullable"] else "required") for c in facts["schema"]]

@@ -10,6 +10,8 @@ from lakeload.cli.progress import watching
 from lakeload.cli.summary import show
 from lakeload.errors import ConfigError
 from lakeload.model.mode import Append, Overwrite, WriteMode
+from lakeload.model.table import Encoding
+from lakeload.registry import FORMATS
 
 MODES: dict[str, WriteMode] = {
     "append": Append(),
@@ -31,8 +33,9 @@ class LoadOptions:
     partition_by: tuple[str, ...]
     sort_by: tuple[str, ...]
     target_file_size: str | None
+    encoding: Encoding
     cursor: str | None
-    catalog: str | None
+    catalog: tuple[str, ...]
     namespace: str
     record_path: str | None
     pipeline: str | None
@@ -61,16 +64,38 @@ def load_files(options: LoadOptions, *, json: bool, quiet: bool, debug: bool) ->
             partition_by=options.partition_by,
             sort_by=options.sort_by,
             target_file_size=options.target_file_size,
+            encoding=options.encoding,
             load_columns=options.load_columns,
             fold=options.fold,
             record_path=options.record_path,
             storage_options=storage_options(options.storage_options),
-            catalog=options.catalog,
+            catalog=catalogs(options.catalog),
             namespace=options.namespace,
             pipeline=options.pipeline,
             progress=watch,
         )
     show([report], json=json, quiet=quiet)
+
+
+def catalogs(words: Sequence[str]) -> str | dict[str, str] | None:
+    """What `--catalog` said: one URI, one by format from words such as `delta=hive://…`, or `None`.
+
+    Raises:
+        ConfigError: Several words do not all name their format.
+
+    Example:
+        >>> catalogs(["sqlite:///c.db"]), catalogs(["delta=hive://a", "iceberg=rest+https://b"])
+        ('sqlite:///c.db', {'delta': 'hive://a', 'iceberg': 'rest+https://b'})
+    """
+    split = [(form, uri) for form, equals, uri in (word.partition("=") for word in words) if form in FORMATS]
+    if len(split) == len(words):
+        return dict(split) or None
+    if len(words) == 1:
+        return words[0]
+    raise ConfigError(
+        "several catalogs need their formats",
+        hint="Write --catalog delta=hive://… --catalog iceberg=rest+https://…",
+    )
 
 
 def storage_options(pairs: Sequence[str]) -> dict[str, str] | None:

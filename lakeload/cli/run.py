@@ -106,6 +106,7 @@ def _resource(declared: ResourceSettings, storage: StorageOptions) -> Resource:
         schema={name: parse_type(kind) for name, kind in declared.types.items()} or None,
         load_columns=declared.load_columns,
         target_file_size=declared.target_file_size,
+        encoding=declared.encoding,
         fold=declared.fold,
     )
     data = sources[0] if len(sources) == 1 else list(sources)

@@ -11,6 +11,8 @@ Objects are only ever created, never changed; creating number N is what makes a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from lakeload.commit.descriptor import Descriptor, Position, decode, encode
@@ -62,9 +64,15 @@ class Journal:
         self._names.add(path)
         return True
 
-    def finish(self, sequence: int) -> None:
-        """Note that every table has the load, and forget the oldest descriptors."""
-        self._mark(sequence, "done", b"")
+    def finish(self, sequence: int, unregistered: Iterable[str] = ()) -> None:
+        """Note that every table has the load, and forget the oldest descriptors.
+
+        Args:
+            sequence: The load.
+            unregistered: Tables whose catalog entry could not be brought up to date.
+        """
+        names = sorted(unregistered)
+        self._mark(sequence, "done", msgspec.json.encode(names) if names else b"")
         for old in sorted(int(n.split(".")[0]) for n in self._names if n.endswith(".json"))[:-KEEP]:
             for suffix in ("json", "done", "failed"):
                 if self._has(old, suffix):
@@ -74,6 +82,12 @@ class Journal:
     def fail(self, sequence: int, tables: list[str]) -> None:
         """Note that these tables will never have the load: they contradict it."""
         self._mark(sequence, "failed", msgspec.json.encode(tables))
+
+    def unregistered(self) -> list[str]:
+        """Tables whose catalog entry the newest finished load left behind."""
+        done = max((name for name in self._names if name.endswith(".done")), default=None)
+        found: list[str] = msgspec.json.decode((self._store.read(done) if done else None) or b"[]")
+        return found
 
     def positions(self) -> dict[str, Position]:
         """Where the pipeline stands in each of its tables, by the newest descriptor."""

@@ -1,21 +1,23 @@
 """Publish one recorded load: several tables, one or two formats, one descriptor.
 
-Write all files → write the descriptor → commit each table → mark done. A run that dies in between is
-completed by the next one, which starts here. Between the commits a reader can see the first tables of a
-load before the last ones; each table by itself is always whole.
+Write all files → write the descriptor → commit each table → register it → mark done. A run that dies in
+between is completed by the next one, which starts here. Between the commits a reader can see the first tables
+of a load before the last ones; each table by itself is always whole. Tables whose catalog can publish several
+in one request (`commit.together`) appear at one moment, or not at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from lakeload.commit.descriptor import Descriptor
 from lakeload.commit.journal import Journal
+from lakeload.commit.together import groups, publish_together
 from lakeload.commit.transaction import publish
-from lakeload.errors import ConflictError, StorageError, TableError
-from lakeload.model.changes import Conflict
+from lakeload.errors import ConflictError, LakeloadError, StorageError, TableError
+from lakeload.model.changes import CommitResult, Conflict
 from lakeload.model.protocols import Table
 from lakeload.write.store import Store
 
@@ -29,6 +31,10 @@ class Tables(Protocol):
 
     def store(self, name: str) -> Store:
         """The store rooted at the table."""
+        ...
+
+    def sync(self, names: Iterable[str]) -> Mapping[str, LakeloadError]:
+        """Bring the catalog entries of Delta tables up to date; by table why that was not possible."""
         ...
 
 
@@ -77,8 +83,14 @@ def _check_files(descriptor: Descriptor, name: str, tables: Tables) -> None:
             )
 
 
-def publish_load(journal: Journal, descriptor: Descriptor, tables: Tables) -> None:
+def publish_load(journal: Journal, descriptor: Descriptor, tables: Tables) -> Mapping[str, LakeloadError]:
     """Publish every table of a recorded load; tables that have it already are skipped.
+
+    Catalog entries of the tables follow, and those an earlier load had to leave behind. An entry that cannot
+    be brought up to date is noted for the next load and holds nothing up.
+
+    Returns:
+        By table why its catalog entry is not up to date.
 
     Raises:
         ConflictError: A table contradicts the load, which is then given up for that table; or other
@@ -87,14 +99,14 @@ def publish_load(journal: Journal, descriptor: Descriptor, tables: Tables) -> No
     """
     late: list[str] = []
     refused: dict[str, ConflictError | TableError] = {}
-    for name, changeset in descriptor.changes.items():
+    for names in groups(tuple(descriptor.changes), tables.open):
         try:
-            if isinstance(publish(tables.open(name), changeset), Conflict):
-                late.append(name)
+            if isinstance(_publish(descriptor, names, tables), Conflict):
+                late.append(names[0])
         except (ConflictError, TableError) as error:
-            if _half_published(descriptor, name, tables):
+            if any(_half_published(descriptor, name, tables) for name in names):
                 raise  # one format has it: the load cannot be given up, only completed
-            refused[name] = error
+            refused.update(dict.fromkeys(names, error))
     if late:
         raise ConflictError(
             "other writers got in first at every attempt",
@@ -107,7 +119,15 @@ def publish_load(journal: Journal, descriptor: Descriptor, tables: Tables) -> No
             for file in descriptor.changes[name].add:
                 tables.store(name).delete(file.path)
         raise next(iter(refused.values()))
-    journal.finish(descriptor.sequence)
+    behind = tables.sync([*descriptor.changes, *journal.unregistered()])
+    journal.finish(descriptor.sequence, behind)
+    return behind
+
+
+def _publish(descriptor: Descriptor, names: Sequence[str], tables: Tables) -> CommitResult:
+    if len(names) == 1:
+        return publish(tables.open(names[0]), descriptor.changes[names[0]])
+    return publish_together({name: descriptor.changes[name] for name in names}, tables.open)
 
 
 def _half_published(descriptor: Descriptor, name: str, tables: Tables) -> bool:

@@ -10,9 +10,10 @@ import random
 import time
 from collections.abc import Callable
 
-from lakeload.model.changes import AlreadyApplied, Changeset, CommitResult, Conflict
+from lakeload.model.changes import AlreadyApplied, Changeset, CommitResult, Conflict, Token
 from lakeload.model.evolution import rebase
 from lakeload.model.protocols import Table
+from lakeload.model.table import TableState
 
 ATTEMPTS = 25
 _FIRST_WAIT = 0.02
@@ -43,8 +44,7 @@ def publish(
     result: CommitResult = Conflict("no attempt was made")
     for attempt in range(attempts):
         state = table.load()
-        token = changeset.token
-        if state and token and state.sequences.get(token.pipeline, 0) >= token.sequence:
+        if state and carries(state, changeset.token):
             return AlreadyApplied(state.version)
         whole = table.formats == ("delta", "iceberg")  # rebases each side for itself
         planned = changeset if whole else rebase(changeset, state, table=table.name)
@@ -53,5 +53,15 @@ def publish(
             return result
         if attempt + 1 == attempts:
             break
-        sleep(random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)))  # noqa: S311 - jitter, not a secret
+        sleep(wait(attempt))
     return result
+
+
+def carries(state: TableState | None, token: Token | None) -> bool:
+    """Whether that version has the load of the token already."""
+    return bool(state and token and state.sequences.get(token.pipeline, 0) >= token.sequence)
+
+
+def wait(attempt: int) -> float:
+    """Seconds to wait after an attempt others won; attempts count from 0."""
+    return random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt))  # noqa: S311 - jitter, not a secret

@@ -197,7 +197,7 @@ class DeltaFormatTable:
         return DeltaTable(self.location, version=version, storage_options=self._options())
 
     def _options(self) -> dict[str, str] | None:
-        return None if self._store.local else self._store.options.for_object_store()
+        return None if self._store.local else self._store.options.for_object_store(self.location)
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:

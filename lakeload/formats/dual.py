@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakeload.errors import TableError
+from lakeload.formats.iceberg_document import same_place
 from lakeload.model.changes import AlreadyApplied, Changeset, CommitResult, Committed, Conflict
 from lakeload.model.evolution import rebase
 from lakeload.model.files import LiveFile
@@ -44,8 +45,20 @@ class DualTable:
         return ("delta", "iceberg")
 
     def load(self) -> TableState | None:
-        """Both sides as one state: Iceberg's schema and ids, the lower of the two sequence numbers."""
+        """Both sides as one state: Iceberg's schema and ids, the lower of the two sequence numbers.
+
+        Raises:
+            TableError: The two lie at different places, or one cannot be honoured.
+        """
         delta, iceberg = self._delta.load(), self._iceberg.load()
+        if iceberg is not None and not same_place(self._iceberg.location, self._delta.location):
+            raise TableError(
+                f"the Iceberg table lies at {self._iceberg.location}, the Delta side at "
+                f"{self._delta.location}",
+                table=self.name,
+                hint="One set of files needs one place: load into a lake whose root leads to the Iceberg "
+                "table, or under another name.",
+            )
         whole = iceberg or delta
         if whole is None:
             return None

@@ -13,14 +13,23 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lakeload.errors import StorageError, TableError
 from lakeload.formats.iceberg_commit import Moved, Planner, deletes_of
-from lakeload.formats.iceberg_document import FORMAT_VERSION, Document, Register, unsupported_version
+from lakeload.formats.iceberg_document import (
+    FORMAT_VERSION,
+    Change,
+    Document,
+    Register,
+    same_place,
+    unsupported_version,
+)
 from lakeload.formats.iceberg_files import live_file
+from lakeload.formats.iceberg_io import file_io
 from lakeload.formats.iceberg_layout import to_layout
 from lakeload.formats.iceberg_manifests import ManifestReader, is_data
 from lakeload.formats.iceberg_position import sequences
@@ -35,6 +44,21 @@ from lakeload.write.store import Store
 if TYPE_CHECKING:
     from lakeload.model.changes import Changeset, CommitResult
     from lakeload.model.files import LiveFile
+    from lakeload.model.protocols import Together
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A change of one table, ready to be published: what was decided, on what, and how to give it up."""
+
+    register: Register
+    base: Document
+    change: Change
+    delete: Callable[[], None]
+
+    def discard(self) -> None:
+        """Delete the manifests written for it."""
+        self.delete()
 
 
 class IcebergTable:
@@ -76,6 +100,12 @@ class IcebergTable:
         found = str(self._document.get("location")).rstrip("/")
         return "/" + found[5:].lstrip("/") if found.startswith("file:") else found
 
+    @property
+    def store(self) -> Store:
+        """Rooted at `location`; with what is needed to reach it."""
+        location = self.location
+        return self._store if same_place(location, self._store.root) else self._store.at(location)
+
     def load(self) -> TableState | None:
         """Read the newest version; `None` when the table does not exist.
 
@@ -111,6 +141,28 @@ class IcebergTable:
                 return self._publish(changeset, base.handle if base is not None else None)
         except Moved as moved:
             return Conflict(str(moved))
+
+    @property
+    def together(self) -> Together | None:
+        """Who can publish a change of this table in one request with others; `None` when nobody can."""
+        found: Together | None = getattr(self._register, "together", None)
+        return found
+
+    def prepare(self, changeset: Changeset, base: TableState) -> Prepared | Conflict | None:
+        """Plan a change and write its manifests, for `together` to publish; `None` when nothing changes.
+
+        Raises:
+            TableError: The change is not possible in this format.
+            StorageError: The place cannot be written.
+        """
+        try:
+            with self._reachable():
+                plan = self._planner().plan(changeset, base.handle)
+        except Moved as moved:
+            return Conflict(str(moved))
+        if plan is None:
+            return None
+        return Prepared(self._register, base.handle, plan.change, lambda: self._discard(plan.written))
 
     def _publish(self, changeset: Changeset, base: Document | None) -> Committed:
         if base is None and changeset.create is not None and not self._register.creates_whole:
@@ -211,11 +263,12 @@ class IcebergTable:
         # Polars recommends a plugin for planning; planning by pyiceberg is what is tested here. The
         # advice is given when the frame is collected, so it cannot be silenced around this call alone.
         warnings.filterwarnings("ignore", "Iceberg scan planning", pl.exceptions.PerformanceWarning)
+        # No snapshot id: the table handed over knows this one only, and with an id Polars would read by the
+        # schema the snapshot was written with, not by the one the table has had since a column was renamed.
         return pl.scan_iceberg(
             self._library_table(state),
-            snapshot_id=state.version,
             reader_override="native",
-            storage_options=self._store.options.for_object_store() or None,
+            storage_options=self._store.options.for_object_store(self.location) or None,
         )
 
     def history(self) -> Sequence[Version]:
@@ -248,16 +301,14 @@ class IcebergTable:
     @property
     def _io(self) -> Any:
         if self._files is None:
-            from pyiceberg.io.pyarrow import PyArrowFileIO
-
-            self._files = PyArrowFileIO(self._store.options.for_pyiceberg())
+            self._files = file_io(self._store)
         return self._files
 
     def _open_store(self, root: str) -> Store:
         plain = "/" + root[5:].lstrip("/") if root.startswith("file:") else root
         if plain.startswith(self._store.root + "/"):
             return self._store.child(plain[len(self._store.root) + 1 :])
-        return Store(plain, self._store.options)
+        return self._store.at(plain)
 
     def _discard(self, paths: Sequence[str]) -> None:
         for path in paths:

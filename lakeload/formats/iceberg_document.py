@@ -290,6 +290,21 @@ def created(location: str, change: Change) -> Document:
     return empty._with_snapshot(location, parts, change.snapshot, change.at_ms)  # noqa: SLF001 - same module
 
 
+def same_place(one: str, other: str) -> bool:
+    """Whether two locations name one place: `file:` or not, `s3a` or `s3`, with or without a last slash.
+
+    Example:
+        >>> same_place("s3a://b/t/", "s3://b/t"), same_place("file:///t", "/t"), same_place("/t", "/u")
+        (True, True, False)
+    """
+    return _bare(one) == _bare(other)
+
+
+def _bare(location: str) -> str:
+    plain = "/" + location[5:].lstrip("/") if location.startswith("file:") else location
+    return plain.replace("s3a://", "s3://", 1).replace("s3n://", "s3://", 1).rstrip("/")
+
+
 def unsupported_version(version: object, table: str) -> TableError:
     """What to say of a table in another format version."""
     return TableError(

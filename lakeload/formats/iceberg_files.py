@@ -140,8 +140,10 @@ class _Metrics:
         cut = _TRUNCATE.fullmatch(mode)
         width = int(cut[1]) if cut else None
         lower = None if stats.min is None else lower_bound(stats.min, kind, width)
-        # Engines that sort NaN last skip a file by its maximum though a NaN in it is above.
-        upper = None if stats.max is None or stats.nans else upper_bound(stats.max, kind, width)
+        # Engines that sort NaN last would skip a file by its maximum although a NaN in it is above. Unknown
+        # counts as present.
+        hidden = isinstance(stats.max, float) and stats.nans != 0
+        upper = None if stats.max is None or hidden else upper_bound(stats.max, kind, width)
         if lower is not None:
             self.lower[number] = lower
         if upper is not None:

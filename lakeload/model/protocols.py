@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakeload.model.changes import Changeset, CommitResult
+    from lakeload.model.changes import Changeset, CommitResult, Conflict
     from lakeload.model.files import LiveFile
     from lakeload.model.registration import Entry
     from lakeload.model.table import TableState, Version
@@ -75,6 +75,47 @@ class Table(Protocol):
         ...
 
 
+class Prepared(Protocol):
+    """A change of one table, decided and written, and visible to nobody yet."""
+
+    def discard(self) -> None:
+        """Delete what was written for it."""
+        ...
+
+
+class Together(Protocol):
+    """What publishes changes of several tables in one request. Tables that share one can be joined."""
+
+    def publish(self, changes: Sequence[Any]) -> bool:
+        """Publish every `Prepared` change, if each table still is at its base.
+
+        Returns:
+            False when one of them is not: then nothing was changed.
+
+        Raises:
+            CatalogError: The catalog refused, or it is not known whether the changes landed.
+        """
+        ...
+
+
+class Joinable(Table, Protocol):
+    """A table whose change can be published in one request with those of others."""
+
+    @property
+    def together(self) -> Together | None:
+        """Who does it; `None` when nobody can."""
+        ...
+
+    def prepare(self, changeset: Changeset, base: TableState) -> Prepared | Conflict | None:
+        """Decide and write a change; `None` when nothing changes.
+
+        Raises:
+            TableError: The change is not possible in this format.
+            StorageError: The place cannot be written.
+        """
+        ...
+
+
 class Catalog(Protocol):
     """Names to tables, for formats that need a register (Iceberg)."""
 
@@ -84,6 +125,14 @@ class Catalog(Protocol):
 
     def list(self, namespace: str) -> Sequence[str]:
         """Names of the tables in the namespace, sorted; empty when the namespace does not exist."""
+        ...
+
+    def register(self, namespace: str, name: str, metadata_location: str) -> None:
+        """Give an existing table a name, by its current metadata file.
+
+        Raises:
+            CatalogError: The name is taken, or the catalog refused or did not answer.
+        """
         ...
 
     def drop(self, namespace: str, name: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from lakeload.errors import ConfigError
 from lakeload.model.layout import Layout
 from lakeload.model.mode import Append, WriteMode
 
@@ -29,6 +30,24 @@ SORT_PROPERTY = "lakeload.sort-by"
 TARGET_SIZE_PROPERTY = "write.target-file-size-bytes"
 """Per-table target size in bytes. Delta spells it `delta.targetFileSize`."""
 
+Encoding: TypeAlias = Literal["compat", "modern"]
+"""How values are encoded in Parquet; `write.encode` says what the words mean."""
+
+
+def checked_encoding(text: object) -> Encoding:
+    """The word itself, if it is one.
+
+    Raises:
+        ConfigError: It is something else.
+
+    Example:
+        >>> checked_encoding("modern")
+        'modern'
+    """
+    if text not in get_args(Encoding):
+        raise ConfigError(f"{text!r} is no encoding", hint='Use "compat" (the default) or "modern".')
+    return text  # type: ignore[return-value]  # checked above
+
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
@@ -43,6 +62,7 @@ class TableSpec:
         cursor: Incremental column.
         load_columns: Add `_lakeload_id` and `_lakeload_at` to a table this load creates.
         target_file_size: Bytes; `None` takes the table's own property, then the default of 128 MiB.
+        encoding: How the files of this load, and those folded after it, are encoded.
         fold: Fold small files after the load.
         properties: Table properties set when the table is created.
     """
@@ -55,6 +75,7 @@ class TableSpec:
     cursor: Cursor | None = None
     load_columns: bool = True
     target_file_size: int | None = None
+    encoding: Encoding = "compat"
     fold: bool = True
     properties: Mapping[str, str] = field(default_factory=dict)
 

@@ -18,7 +18,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal
 
 from lakeload.errors import SourceError, StorageError
-from lakeload.storage_options import StorageOptions
+from lakeload.storage_options import SCHEMES, StorageOptions
+from lakeload.write.store import open_filesystem
+
+_CLIENTS = ("aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs")
+"""Libraries whose own errors mean that the place did not answer as it should."""
 
 Format = Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow"]
 
@@ -149,11 +153,14 @@ def _find_remote(url: str, storage: StorageOptions) -> list[File]:
 
     place = public(url)
     protocol = url.split("://", 1)[0]
-    known = StorageOptions.read(storage.values, remote=True)
-    options = known.for_s3fs() if protocol in ("s3", "s3a") else {}
     with reading(place):
         try:
-            filesystem, inner = url_to_fs(url, **options)
+            if protocol in SCHEMES:
+                known = StorageOptions.read(storage.values, remote=True, scheme=protocol)
+                filesystem = open_filesystem(url, known)
+                inner = filesystem._strip_protocol(url)  # noqa: SLF001 - fsspec's only way
+            else:
+                filesystem, inner = url_to_fs(url)
         except (ValueError, ImportError) as error:
             hint = "Local paths, s3://, http(s):// and every protocol with an fsspec package are known."
             raise SourceError(f"cannot open {protocol}:// ({_line(error)})", place=place, hint=hint) from None
@@ -214,7 +221,7 @@ def reading(place: str) -> Iterator[None]:
             f"cannot read: {what}", place=place, hint="Check address and credentials."
         ) from None
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in ("aiohttp", "botocore", "fsspec", "s3fs"):
+        if type(error).__module__.split(".")[0] not in _CLIENTS:
             raise
         raise StorageError(
             f"cannot read: {type(error).__name__}",

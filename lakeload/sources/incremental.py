@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ from lakeload.sources.infer import excerpt
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LAG = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*")
 _WINDOW_BYTES = 32 << 20
+_EXACT = Context(prec=76)  # the default of 28 digits would make two numbers one
 """Rows kept whole for hashing at the end; beyond it they are hashed as they come."""
 
 
@@ -240,7 +241,7 @@ def _canonical(value: object) -> object:
     if isinstance(value, float):
         return int(value) if value.is_integer() else repr(value)
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else str(value.normalize())
+        return int(value) if value == value.to_integral_value() else str(value.normalize(_EXACT))
     if isinstance(value, dt.datetime):
         return (value.astimezone(dt.UTC) if value.tzinfo else value).isoformat()
     if isinstance(value, bytes):

@@ -15,7 +15,7 @@ from lakeload.errors import ConfigError
 from lakeload.model.cursor import Cursor
 from lakeload.model.layout import Layout
 from lakeload.model.mode import Append, WriteMode, checked_mode
-from lakeload.model.table import TableSpec
+from lakeload.model.table import Encoding, TableSpec, checked_encoding
 from lakeload.sources.read import ReadOptions
 from lakeload.storage_options import StorageOptions
 
@@ -94,6 +94,7 @@ def resource(
     schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
     load_columns: bool = True,
     target_file_size: int | str | None = None,
+    encoding: Encoding = "compat",
     fold: bool = True,
     properties: Mapping[str, str] | None = None,
     record_path: str | None = None,
@@ -113,6 +114,7 @@ def resource(
     schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
     load_columns: bool = True,
     target_file_size: int | str | None = None,
+    encoding: Encoding = "compat",
     fold: bool = True,
     properties: Mapping[str, str] | None = None,
     record_path: str | None = None,
@@ -132,6 +134,7 @@ def resource(
         schema: Types by column that win over what is inferred; may be partial.
         load_columns: Add `_lakeload_id` and `_lakeload_at` to a table this creates.
         target_file_size: Bytes, or a size such as `"128MB"` (the default).
+        encoding: `"compat"` is read fast by every engine; `"modern"` makes smaller files.
         fold: Fold small files after the load.
         properties: Table properties, set when the table is created.
         record_path: Dotted path of the records in JSON objects.
@@ -161,6 +164,7 @@ def resource(
             schema=schema,
             load_columns=load_columns,
             target_file_size=target_file_size,
+            encoding=encoding,
             fold=fold,
             properties=properties,
         )
@@ -181,6 +185,7 @@ def table_spec(
     schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
     load_columns: bool = True,
     target_file_size: int | str | None = None,
+    encoding: Encoding = "compat",
     fold: bool = True,
     properties: Mapping[str, str] | None = None,
 ) -> TableSpec:
@@ -199,6 +204,7 @@ def table_spec(
         cursor=Cursor(cursor) if isinstance(cursor, str) else cursor,
         load_columns=load_columns,
         target_file_size=None if target_file_size is None else parse_size(target_file_size),
+        encoding=checked_encoding(encoding),
         fold=fold,
         properties=dict(properties or {}),
     )

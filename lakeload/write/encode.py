@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,10 +18,9 @@ import pyarrow.parquet as pq
 from lakeload.errors import SchemaError
 from lakeload.model.files import ColumnPath, ColumnStats
 from lakeload.model.schema import children
+from lakeload.model.table import Encoding
 from lakeload.write import stats, thrift
 from lakeload.write.conform import without_views
-
-Encoding: TypeAlias = Literal["compat", "modern"]
 
 _SAMPLE_ROWS = 4_096
 _DICTIONARY_BYTES = 768 << 10

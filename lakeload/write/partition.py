@@ -8,6 +8,7 @@ counts as 0.0; NaN is refused, because it equals no partition, not even its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Context
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +19,8 @@ from lakeload.model.layout import PartitionField
 from lakeload.write.murmur import murmur3
 
 _HOUR = 3_600_000_000
+_EXACT = Context(prec=76)
+"""Twice the digits a decimal can have; the default of 28 would round."""
 
 
 def split(
@@ -189,7 +192,7 @@ def _unscaled_bytes(column: pa.Array) -> pa.Array:
     scale = column.type.scale
     texts = []
     for value in encoded.dictionary.to_pylist():
-        unscaled = int(value.scaleb(scale))
+        unscaled = int(value.scaleb(scale, _EXACT))
         size = ((unscaled if unscaled >= 0 else ~unscaled).bit_length() + 8) // 8
         texts.append(unscaled.to_bytes(size, "big", signed=True))
     return pa.array(texts, pa.binary()).take(encoded.indices)
@@ -214,8 +217,8 @@ def _truncate_decimal(column: pa.Array, width: int) -> pa.Array:
     scale = column.type.scale
     values = []
     for value in encoded.dictionary.to_pylist():
-        unscaled = int(value.scaleb(scale))
-        values.append(type(value)(unscaled - unscaled % width).scaleb(-scale))
+        unscaled = int(value.scaleb(scale, _EXACT))
+        values.append(type(value)(unscaled - unscaled % width).scaleb(-scale, _EXACT))
     return pa.array(values, column.type).take(encoded.indices)
 
 

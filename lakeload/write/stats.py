@@ -5,9 +5,9 @@ so the data is not read twice. What the encoder leaves out is computed: NaN coun
 values longer than its limit of 4 KiB. Parquet's rules apply: NaN is in no bound, and a bound of zero is
 stored as -0.0 for the minimum and +0.0 for the maximum.
 
-A maximum that leaves NaN out is true to the letter, and yet engines that sort NaN last (DuckDB, Spark) skip by
-it the rows that `x > 5` should find. So footers give no bounds for a column with NaN, as Parquet's Java
-implementation does; `ColumnStats` keeps them, and formats leave out the maximum.
+A maximum that leaves NaN out is true to the letter, and yet engines that sort NaN last (DuckDB) skip by it
+the rows that `x > 5` should find. So footers give no bounds of a column with NaN, as Parquet's Java
+implementation gives none; `ColumnStats` keeps them, and formats leave out the maximum.
 """
 
 from __future__ import annotations

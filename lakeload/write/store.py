@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import urlsplit
 
 from lakeload.errors import ConfigError, StorageError
-from lakeload.storage_options import StorageOptions
+from lakeload.storage_options import SCHEMES, StorageOptions
 
 if TYPE_CHECKING:
     import fsspec
@@ -24,7 +26,7 @@ class Store:
     """Objects under one root, addressed by relative paths with forward slashes.
 
     Args:
-        root: Absolute local path, or `s3://bucket/prefix`.
+        root: Absolute local path, or the URL of a bucket with a prefix; see `lake_root`.
         options: Credentials and endpoint for remote roots.
 
     Example:
@@ -53,6 +55,12 @@ class Store:
         store._filesystem = self._filesystem if not self.local else None
         return store
 
+    def at(self, root: str) -> Store:
+        """The store rooted at another place of the same kind, sharing this one's connection."""
+        store = Store(root, self.options)
+        store._filesystem = self._filesystem if not self.local else None
+        return store
+
     def uri(self, path: str) -> str:
         """Full local path or URI of an object."""
         return f"{self.root}/{path}" if path else self.root
@@ -61,14 +69,7 @@ class Store:
     def filesystem(self) -> fsspec.AbstractFileSystem:
         """The fsspec filesystem behind a remote root."""
         if self._filesystem is None:
-            import fsspec
-
-            protocol = self.root.split("://", 1)[0]
-            if protocol not in ("s3", "s3a"):
-                raise ConfigError(
-                    f"cannot write to {protocol}://", hint="Use a local path or s3://bucket/prefix."
-                )
-            self._filesystem = fsspec.filesystem("s3", **self.options.for_s3fs(), use_listings_cache=False)
+            self._filesystem = open_filesystem(self.root, self.options)
         return self._filesystem
 
     def make_root(self) -> None:
@@ -89,7 +90,7 @@ class Store:
         """Put the object if nothing is there; `False` when something is. Atomic and durable.
 
         Raises:
-            StorageError: The place cannot be written.
+            StorageError: The place cannot be written, or its server overwrites what is there.
         """
         with self.guarded(path):
             return self._create_local(path, data) if self.local else self._create_remote(path, data)
@@ -123,7 +124,7 @@ class Store:
                 found = self.filesystem.ls(self.uri(path), detail=False)
             except (FileNotFoundError, NotADirectoryError):
                 return []
-            here = self.uri(path).split("://", 1)[1]
+            here = self.filesystem._strip_protocol(self.uri(path))  # noqa: SLF001 - fsspec's only way
             return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found if name.rstrip("/") != here)
 
     def delete(self, path: str) -> None:
@@ -133,6 +134,14 @@ class Store:
                 Path(self.uri(path)).unlink()
             else:
                 self.filesystem.rm_file(self.uri(path))
+
+    def delete_all(self) -> None:
+        """Remove everything below the root, and a local root itself."""
+        with self.guarded(), suppress(FileNotFoundError):
+            if self.local:
+                shutil.rmtree(self.root)
+            else:
+                self.filesystem.rm(self.root, recursive=True)
 
     def open_output(self, path: str) -> BinaryIO:
         """A writable stream to a new object, visible at the latest when closed. Parents are made.
@@ -173,6 +182,22 @@ class Store:
         return True
 
     def _create_remote(self, path: str, data: bytes) -> bool:
+        server = (self.options.get("aws_endpoint_url") or "", urlsplit(self.root).netloc)
+        created = self._put_if_absent(path, data)
+        if created and server[0] and self._cloud == "aws" and server not in _PROVEN:
+            # Amazon, Google and Azure promise conditional puts. Of any other server it is seen, once in a
+            # process: the same bytes again do no harm where they are taken, and must not be.
+            if self._put_if_absent(path, data):
+                self.filesystem.rm_file(self.uri(path))
+                raise StorageError(
+                    "the server ignores conditional puts (If-None-Match): commits would overwrite one another",
+                    place=server[0],
+                    hint="Use a server that honours them; see docs/guides/object-stores.md.",
+                )
+            _PROVEN.add(server)
+        return created
+
+    def _put_if_absent(self, path: str, data: bytes) -> bool:
         try:
             self.filesystem.pipe_file(self.uri(path), data, mode="create")
         except OSError as error:
@@ -189,23 +214,83 @@ class Store:
         except FileExistsError:
             raise
         except FileNotFoundError as error:
-            raise StorageError(
-                "no such place", place=self.uri(path), hint="Check the path, or create the bucket first."
-            ) from error
+            raise StorageError("no such place", place=self.uri(path), hint=_NO_BUCKET) from error
         except (PermissionError, OSError) as error:
-            raise StorageError(_first_line(error), place=self.uri(path), hint=_remedy(error)) from error
+            raise StorageError(
+                _first_line(error), place=self.uri(path), hint=_remedy(error, self._cloud)
+            ) from error
         except Exception as error:
             if not type(error).__module__.startswith(_CLIENTS):
                 raise
-            # The S3 client's own errors are no OSErrors, and their texts repeat whole URLs.
+            if getattr(error, "status_code", None) == _NOT_FOUND:  # Azure, of a container that is not there
+                raise StorageError("no such place", place=self.uri(path), hint=_NO_BUCKET) from error
+            # The clients' own errors are no OSErrors, and their texts repeat whole URLs.
             raise StorageError(
                 f"the object store did not answer as expected: {type(error).__name__}",
                 place=self.uri(path),
-                hint="Check aws_endpoint_url, aws_region and credentials.",
+                hint=f"Check {_IDENTITY[self._cloud]}.",
             ) from error
 
+    @property
+    def _cloud(self) -> str:
+        return SCHEMES.get(self.root.partition("://")[0], "aws")
 
-_CLIENTS = ("botocore.", "aiobotocore.", "aiohttp.")
+
+def open_filesystem(location: str, options: StorageOptions) -> fsspec.AbstractFileSystem:
+    """The fsspec filesystem behind the URL of an object store. It remembers no listings.
+
+    Args:
+        location: URL with a scheme of `lakeload.storage_options.SCHEMES`.
+        options: Credentials and endpoint.
+
+    Raises:
+        ConfigError: The scheme is not known, its library is not installed, or credentials are missing.
+    """
+    scheme = location.partition("://")[0]
+    arguments = {**options.for_fsspec(location), "use_listings_cache": False}
+    try:
+        match SCHEMES.get(scheme):
+            case "aws":
+                from s3fs import S3FileSystem
+
+                return S3FileSystem(**arguments)
+            case "google":
+                # The plain one: gcsfs' other asks every bucket for its kind first, by another protocol.
+                from gcsfs.core import GCSFileSystem
+
+                return GCSFileSystem(**arguments)
+            case "azure":
+                from adlfs import AzureBlobFileSystem
+
+                return AzureBlobFileSystem(**arguments)
+    except ImportError as error:
+        extra = SCHEMES[scheme].replace("google", "gcs")
+        raise ConfigError(
+            f"{error.name} is not installed", place=location, hint=f"Install lakeload[{extra}]."
+        ) from error
+    except ValueError as error:  # how adlfs says it; the text may repeat what it was given
+        raise ConfigError(
+            "the object store cannot be reached with these options",
+            place=location,
+            hint=f"Check {_IDENTITY[SCHEMES[scheme]]}.",
+        ) from error
+    raise ConfigError(f"cannot write to {scheme}://", hint="Use a local path or s3://bucket/prefix.")
+
+
+_CLIENTS = ("botocore.", "aiobotocore.", "aiohttp.", "gcsfs.", "google.", "azure.")
+
+_IDENTITY = {
+    "aws": "aws_endpoint_url, aws_region and credentials",
+    "google": "google_service_account and what it may do",
+    "azure": "azure_storage_account_name and its key or token",
+}
+"""Options to look at first, by cloud."""
+
+_PROVEN: set[tuple[str, str]] = set()
+"""Servers and buckets that were seen to honour a conditional put."""
+
+_NOT_FOUND = 404
+_NO_BUCKET = "Check the path, or create the bucket first."
 
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 """What S3 answers to a conditional put that lost: something is there, or is being put there right now."""
@@ -223,12 +308,14 @@ def _first_line(error: BaseException) -> str:
     return text.splitlines()[0].rstrip(".")
 
 
-def _remedy(error: BaseException) -> str:
+def _remedy(error: BaseException, cloud: str) -> str:
     import errno
 
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return "Free some space and run again; the table is as it was."
     if isinstance(error, PermissionError) or number in (errno.EROFS, errno.EACCES):
+        if cloud != "aws":
+            return f"Check permissions and {_IDENTITY[cloud]}."
         return "Check permissions or credentials (aws_access_key_id, aws_secret_access_key)."
     return "Check that the place exists and can be written; the table is as it was."

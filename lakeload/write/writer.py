@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from lakeload.model.files import DataFile, Value
 from lakeload.model.layout import Layout
+from lakeload.model.table import Encoding
 from lakeload.write import conform, location
 from lakeload.write.crew import Crew
-from lakeload.write.encode import Encoder, Encoding
+from lakeload.write.encode import Encoder
 from lakeload.write.lane import Lane, PlainLane, Press
 from lakeload.write.partition import split
 from lakeload.write.rolling import MIB, Rolling, Sizes

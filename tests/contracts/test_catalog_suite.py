@@ -1,4 +1,7 @@
-"""One behaviour for every catalog: SQLite beside the lake, and an Iceberg REST server."""
+"""One behaviour for every catalog: SQLite beside the lake, Iceberg REST servers, AWS Glue, Hive Metastore.
+
+Glue is a mock here (moto), unless the settings in `tests/README.md` name AWS's own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from readers import assert_same_rows, connect, read_iceberg
+from services.hive import Hive
 from services.iceberg_rest import IcebergRest
+from services.moto import Glue
 from services.nessie import Nessie
 from services.seaweedfs import S3, RestCatalog
 
@@ -45,11 +50,16 @@ class Register:
         """The lake over this catalog."""
         options = {
             "format": "iceberg",
-            "catalog": self.uri,
+            "catalog": {"iceberg": self.uri},
             "storage_options": self.storage,
             "namespace": self.namespace,
         }
         return ll.Lakehouse(self.root, **(options | given))
+
+    @property
+    def readers_storage(self) -> dict[str, str] | None:
+        """What a reader of the files needs: nothing when they are local."""
+        return self.storage if "://" in self.root else None
 
     def open(self, name: str = "t"):
         """The table behind a name, by a connection of its own."""
@@ -63,11 +73,17 @@ class Register:
         pytest.param("rest", marks=pytest.mark.s3),
         pytest.param("nessie", marks=pytest.mark.s3),
         pytest.param("iceberg_rest", marks=pytest.mark.s3),
+        "glue",
+        pytest.param("glue for S3", marks=pytest.mark.s3),
+        pytest.param("hive", marks=pytest.mark.s3),
+        pytest.param("hive for S3", marks=pytest.mark.s3),
     ]
 )
 def register(request: pytest.FixtureRequest, tmp_path: Path, rest_namespace: str) -> Register:
     if request.param == "sqlite":
         return Register(f"sqlite:///{tmp_path}/catalog.db", str(tmp_path / "lake"), "default", None)
+    if request.param.startswith("glue"):
+        return _glue(request, tmp_path, rest_namespace)
     s3: S3 = request.getfixturevalue("s3")
     if request.param == "sqlite for S3":
         return Register(
@@ -76,11 +92,26 @@ def register(request: pytest.FixtureRequest, tmp_path: Path, rest_namespace: str
             "default",
             s3.storage_options,
         )
+    if request.param.startswith("hive"):
+        hive: Hive = request.getfixturevalue("hive")
+        if request.param == "hive":
+            return Register(hive.uri, str(tmp_path / "lake"), rest_namespace, None)
+        return Register(hive.uri, request.getfixturevalue("s3_prefix"), rest_namespace, s3.storage_options)
     if request.param in ("nessie", "iceberg_rest"):
         server: Nessie | IcebergRest = request.getfixturevalue(request.param)
         return Register(server.uri, server.warehouse, rest_namespace, s3.storage_options)
     rest: RestCatalog = request.getfixturevalue("rest_catalog")
     return Register(rest.uri, rest.warehouse, rest_namespace, s3.storage_options)
+
+
+def _glue(request: pytest.FixtureRequest, tmp_path: Path, namespace: str) -> Register:
+    glue: Glue = request.getfixturevalue("glue")
+    if glue.warehouse is not None:
+        return Register(glue.uri, f"{glue.warehouse}/{namespace}", namespace, glue.storage)
+    if request.param == "glue":
+        return Register(glue.uri, str(tmp_path / "lake"), namespace, glue.storage)
+    s3: S3 = request.getfixturevalue("s3")
+    return Register(glue.uri, request.getfixturevalue("s3_prefix"), namespace, s3.storage_options)
 
 
 def creation() -> Changeset:
@@ -160,12 +191,13 @@ def test_loaded_rows_are_read_by_engines_that_did_not_write_them(register: Regis
     assert_same_rows(register.lake().table("t").to_arrow(), expected)
     location = _metadata_location(register)
     for engine in ("duckdb", "polars", "pyiceberg"):
-        assert_same_rows(read_iceberg(location, register.storage, engine=engine), expected)
+        assert_same_rows(read_iceberg(location, register.readers_storage, engine=engine), expected)
 
 
 def _metadata_location(register: Register) -> str:
-    library = register.catalog().library  # type: ignore[attr-defined]  # both catalogs have pyiceberg's below
-    return str(library.load_table((register.namespace, "t")).metadata_location)
+    state = register.open().load()
+    assert state is not None
+    return str(state.handle.location)
 
 
 @pytest.mark.parametrize("formats", ["iceberg", "both"])

@@ -28,7 +28,23 @@ AT = [
     dt.datetime(2024, 1, 1, 0, 0, 0, 1), dt.datetime(2024, 1, 1, 0, 0, 0, 999), dt.datetime(2024, 1, 1, 0, 0, 0, 1001),
     dt.datetime(2024, 1, 2), dt.datetime(2030, 1, 1), dt.datetime(9999, 12, 31, 23, 59, 59, 999999), NONE, NONE, NONE,
 ]  # fmt: skip
-FLOATS = [-math.inf, -1.5, -0.0, 0.0, 0.5, 1e10, math.nan, 3.0, 2.0, NONE, math.nan, math.nan, math.inf, 7.0, 8.0]
+FLOATS = [
+    -math.inf,
+    -1.5,
+    -0.0,
+    0.0,
+    0.5,
+    1e10,
+    math.nan,
+    3.0,
+    2.0,
+    NONE,
+    math.nan,
+    math.nan,
+    math.inf,
+    7.0,
+    8.0,
+]
 SIZE = 3
 """Rows of a file."""
 COLUMNS: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -80,25 +96,22 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {"=": operator.eq, "<": operator
 
 
 def probes(column: str) -> Iterator[tuple[str, Any]]:
-    values = [value for value in dict.fromkeys(COLUMNS[column][1]) if value is not None]
-    for value in dict.fromkeys([repr(v) for v in values]):
-        del value
-    seen: set[str] = set()
-    for value in [*values, *BESIDE.get(column, [])]:
-        if repr(value) not in seen:
-            seen.add(repr(value))
-            for comparison in COMPARE:
-                yield comparison, value
+    """What to ask: every value of the column and those beside it, in every comparison, and nulls."""
+    values = [value for value in [*COLUMNS[column][1], *BESIDE.get(column, [])] if value is not None]
+    for value in {repr(value): value for value in values}.values():
+        for comparison in COMPARE:
+            yield comparison, value
     yield "IS NULL", None
     yield "IS NOT NULL", None
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """The rows above in both formats, three to a file."""
+    """The rows above in both formats, three to a file, the files encoded by turns."""
     found = Place(("delta", "iceberg"), str(tmp_path_factory.mktemp("filters") / "lake"))
     for first in range(0, ROWS.num_rows, SIZE):
-        found.load(ROWS.slice(first, SIZE), load_columns=False, fold=False)
+        encoding: Any = ("compat", "modern")[first % 2]
+        found.load(ROWS.slice(first, SIZE), load_columns=False, fold=False, encoding=encoding)
     return found
 
 
@@ -167,37 +180,42 @@ def test_pyiceberg_finds_the_rows_a_filter_finds_in_memory(place: Place, column:
             where: Any = IsNull(column) if comparison == "IS NULL" else NotNull(column)
             mask = pc.is_null(ROWS[column]) if comparison == "IS NULL" else pc.is_valid(ROWS[column])
         else:
-            where = scans[comparison](column, value.isoformat() if isinstance(value, dt.date) else value)
-            mask = computed[comparison](ROWS[column], pa.scalar(value, kind))
+            exact = pa.scalar(value, kind)
+            where = scans[comparison](column, _literal(exact.as_py()))
+            mask = computed[comparison](ROWS[column], exact)
         found = table.scan(where, selected_fields=("id",)).to_arrow()["id"].to_pylist()
         assert sorted(found) == ROWS.filter(mask)["id"].to_pylist(), f"{column} {comparison} {value!r}"
 
 
-SELECTIVE = {
-    "i32": 2, "i64": 2, "d9": Decimal("1.00"), "d38": Decimal(1), "text": "p" * 15 + "é", "raw": b"a",
-    "day": dt.date(1969, 12, 31), "at": AT[1], "atz": AT[1].replace(tzinfo=dt.UTC), "f64": 0.5, "f32": 0.5,
+def _literal(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+SELECTIVE: dict[str, tuple[Any, int]] = {
+    "i32": (2, 1), "i64": (2, 1), "d9": (Decimal("1.00"), 1), "d38": (Decimal("1.0000000000"), 1),
+    "text": ("a", 1), "raw": (b"a", 1), "day": (dt.date(1969, 12, 31), 1), "at": (AT[1], 1),
+    "atz": (AT[1] and AT[1].replace(tzinfo=dt.UTC), 1), "f64": (0.5, 2), "f32": (0.5, 2),
 }  # fmt: skip
-"""A value that lies between the bounds of one file only."""
+"""A value, and of how many of the five files the bounds allow it: files of NaN have none."""
 
 
 @pytest.mark.parametrize("column", SELECTIVE)
-def test_pyiceberg_plans_the_one_file_that_may_hold_the_value(place: Place, column: str) -> None:
+def test_pyiceberg_plans_only_files_that_may_hold_the_value(place: Place, column: str) -> None:
     from pyiceberg.expressions import EqualTo
 
-    value = SELECTIVE[column]
-    where = EqualTo(column, value.isoformat() if isinstance(value, dt.date) else value)
-    assert len(list(static_table(place.metadata_location()).scan(where).plan_files())) == 1
+    value, files = SELECTIVE[column]
+    table = static_table(place.metadata_location())
+    assert len(list(table.scan(EqualTo(column, _literal(value))).plan_files())) == files
 
 
-@pytest.mark.parametrize("column", [name for name in SELECTIVE if name != "raw"])
-def test_duckdb_opens_the_one_file_of_a_delta_table_that_may_hold_the_value(
+# DuckDB 1.5 gives the Delta kernel no conditions on timestamps, and Delta has no bounds of binaries.
+@pytest.mark.parametrize("column", ["i32", "i64", "d9", "d38", "text", "day", "f64"])
+def test_duckdb_opens_only_files_of_a_delta_table_that_may_hold_the_value(
     duck: Any, place: Place, column: str
 ) -> None:
-    files = ROWS.num_rows // SIZE
-    plan = duck.execute(
-        f"EXPLAIN ANALYZE SELECT id FROM delta_scan('{place.location()}') WHERE \"{column}\" = $1",
-        [SELECTIVE[column]],
-    ).fetchall()
-    read = re.search(r"Scanning Files: (\d+)/(\d+)", plan[0][1])
-    assert read, plan[0][1]
-    assert (int(read[1]), int(read[2])) == (1, files)
+    value, files = SELECTIVE[column]
+    query = f"SELECT id FROM delta_scan('{place.location()}') WHERE \"{column}\" = $1"
+    plan = duck.execute(f"EXPLAIN ANALYZE {query}", [value]).fetchall()[0][1]
+    read = re.search(r"Scanning Files: (\d+)/(\d+)", plan)
+    assert read, plan
+    assert (int(read[1]), int(read[2])) == (files, ROWS.num_rows // SIZE)

@@ -2,156 +2,28 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 import uuid
-from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from arrow_data import FAR, HARD, Sample, samples
-from file_facts import (
-    Facts,
-    at_leaf,
-    delta_files,
-    delta_key,
-    iceberg_files,
-    iceberg_key,
-    plain_leaves,
-    rank,
-    scan,
-    slots,
-)
 from footers import check_footer
 from hypothesis import given
 from hypothesis import strategies as st
 from lakes import Place
+from published import check
 
-import lakeload as ll
 from lakeload.write.assemble import Assembly
 from lakeload.write.encode import Encoder
-
-FIRST, LAST = dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 23, 59, 59, 999999)
-LAST_MILLISECOND = 253402300799999000
-"""The last moment that rounds up to one ISO 8601 can write."""
-LONGEST_BOUND = 64 << 10
 
 
 @pytest.fixture(scope="session")
 def lakes(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder in which every example takes a lake of its own."""
     return str(tmp_path_factory.mktemp("statistics"))
-
-
-def check(place: Place, table: str = "t", *, footers: bool = True) -> int:
-    """Fail unless all that is published about the live files is true; the number of files."""
-    counts = set()
-    if "delta" in place.formats:
-        files = delta_files(place, table)
-        counts.add(len(files))
-        for file in files:
-            _check_delta(file)
-    if "iceberg" in place.formats:
-        schema = place.iceberg(table).schema()
-        files = iceberg_files(place, table)
-        counts.add(len(files))
-        for file in files:
-            _check_iceberg(file, schema)
-    if footers:
-        for path in place.data_files(table):
-            check_footer(Path(path))
-    (count,) = counts
-    return count
-
-
-def facts_of(path: Path) -> tuple[dict[tuple[str, ...], Facts], dict[tuple[str, ...], pa.DataType], int]:
-    table = scan(path)
-    kinds = plain_leaves(table.schema)
-    rows = slots(table)
-    return {leaf: Facts.of(rows[leaf]) for leaf in kinds}, kinds, table.num_rows
-
-
-def _check_delta(file: Any) -> None:
-    facts, kinds, rows = facts_of(file.path)
-    stats = file.stats
-    assert file.size == file.path.stat().st_size
-    assert stats["numRecords"] == rows
-    for leaf, true in facts.items():
-        if leaf[0] in file.partition:
-            continue
-        where, kind = f"{leaf} of {file.path.name}", kinds[leaf]
-        assert at_leaf(stats["nullCount"], leaf) == true.nulls, where
-        low, high = at_leaf(stats["minValues"], leaf), at_leaf(stats["maxValues"], leaf)
-        if true.low is None:
-            assert (low, high) == (None, None), where
-        if low is not None:
-            assert rank(delta_key(low, kind)) <= rank(true.low), where
-        if high is not None:
-            assert true.nans == 0, f"a NaN would be above the maximum of {where}"
-            assert rank(delta_key(high, kind)) >= rank(true.high), where
-        if true.low is not None and _bounded_in_delta(kind, true.low):
-            assert low is not None, f"no minimum for {where}"
-            assert _near(delta_key(low, kind), true.low, kind), where
-        if true.low is not None and not true.nans and _bounded_in_delta(kind, true.high):
-            assert high is not None, f"no maximum for {where}"
-            assert _near(delta_key(high, kind), true.high, kind), where
-
-
-def _bounded_in_delta(kind: pa.DataType, key: Any) -> bool:
-    """Whether readers may count on a bound."""
-    if pa.types.is_floating(kind):
-        return math.isfinite(key)
-    if pa.types.is_string(kind):
-        return len(key.decode()) <= 32 or "\U0010ffff" not in key.decode()
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return key <= LAST_MILLISECOND
-    return not (pa.types.is_boolean(kind) or pa.types.is_binary(kind))
-
-
-def _near(bound: Any, key: Any, kind: pa.DataType) -> bool:
-    """A bound is the value itself, or begins as it does."""
-    if pa.types.is_string(kind):
-        return bound.decode()[:32] == key.decode()[:32]
-    return abs(bound - key) < 1000 if pa.types.is_timestamp(kind) else bool(bound == key)
-
-
-def _check_iceberg(file: Any, schema: Any) -> None:
-    path = Path(file.file_path.removeprefix("file://"))
-    facts, _, rows = facts_of(path)
-    metadata = pq.read_metadata(path)
-    assert file.record_count == rows
-    assert file.file_size_in_bytes == path.stat().st_size
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    firsts = [group.column(0) for group in groups]
-    assert list(file.split_offsets) == [
-        first.dictionary_page_offset or first.data_page_offset for first in firsts
-    ]
-    for leaf, true in facts.items():
-        where, field = f"{leaf} of {path.name}", schema.find_field(".".join(leaf))
-        number, kind = field.field_id, field.field_type
-        assert file.value_counts[number] == true.values == rows, where
-        assert file.null_value_counts[number] == true.nulls, where
-        assert file.nan_value_counts.get(number, 0) == true.nans, where
-        assert (number in file.nan_value_counts) == (str(kind) in ("float", "double")), where
-        columns = [group.column(at) for group in groups for at in range(group.num_columns)]
-        sizes = [column.total_compressed_size for column in columns if column.path_in_schema == ".".join(leaf)]
-        assert file.column_sizes[number] == sum(sizes), where
-        low, high = file.lower_bounds.get(number), file.upper_bounds.get(number)
-        if true.low is None:
-            assert (low, high) == (None, None), where
-            continue
-        if low is not None:
-            assert rank(iceberg_key(low, kind)) <= rank(true.low), where
-        if high is not None:
-            assert rank(iceberg_key(high, kind)) >= rank(true.high), where
-        assert low is not None, where
-        if str(kind) not in ("string", "binary"):
-            assert high is not None, where
-            zero = lambda key: key if key else 0  # noqa: E731 - -0.0 and 0.0 are one value
-            assert (zero(iceberg_key(low, kind)), zero(iceberg_key(high, kind))) == (zero(true.low), zero(true.high))
 
 
 FORMATS = [("delta",), ("iceberg",), ("delta", "iceberg")]
@@ -177,9 +49,10 @@ def test_everything_published_about_files_of_any_rows_is_true(
 ) -> None:
     formats, sample, by, cuts = case
     place = Place(formats, f"{lakes}/{uuid.uuid4().hex}")
-    for first, last in zip(cuts, cuts[1:], strict=False):
+    for first, last in pairwise(cuts):
         part = sample.given.slice(first, last - first)
-        place.load(part, load_columns=False, fold=False, partition_by=by or ())
+        encoding: Any = ("compat", "modern")[first % 2]
+        place.load(part, load_columns=False, fold=False, partition_by=by or (), encoding=encoding)
     assert check(place) >= len(cuts) - 1
 
 
@@ -194,7 +67,7 @@ def test_footers_of_joined_row_groups_are_true(
     table, path = sample.stored, Path(lakes) / f"{uuid.uuid4().hex}.parquet"
     bounds = sorted({0, table.num_rows, *(cut for cut in cuts if cut < table.num_rows)})
     encode, file = Encoder(encoding), Assembly()
-    parts = [table.slice(a, b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [table.slice(a, b - a) for a, b in pairwise(bounds)]
     body = [bytes(piece) for part in parts for piece in file.add(encode(part))]
     path.write_bytes(b"".join([*body, file.finish()]))
     assert check_footer(path) >= len(parts) * len(file.stats())

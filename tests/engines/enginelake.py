@@ -24,6 +24,8 @@ CATALOG = "ice"
 MILLISECONDS = "Trino's Delta connector rounds timestamps with time zone to milliseconds."
 NULL_LISTS = "pyiceberg reads null lists of structs, and null maps, as empty ones."
 NO_MAPS = "Polars has no maps and gives lists of key and value pairs."
+NESTED_NULLS = "ClickHouse has no null lists, maps and structs: it reads empty ones, and structs of nulls."
+LOCAL_TIME = "ClickHouse gives timestamps without zone the zone of the server, by default UTC."
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,10 @@ def deviation(engine: str, form: str, table: pa.Table) -> tuple[Callable[[pa.Tab
         return with_null_lists_empty, NULL_LISTS
     if engine == "polars" and any("map<" in kind for kind in kinds):
         return lambda found: found, NO_MAPS
+    if engine == "chdb" and any("<" in kind for kind in kinds):
+        return _without_nested_nulls, NESTED_NULLS
+    if engine == "chdb" and any(pa.types.is_timestamp(f.type) and not f.type.tz for f in table.schema):
+        return lambda found: found, LOCAL_TIME
     return lambda found: found, ""
 
 
@@ -218,6 +224,46 @@ def _chdb(lake: EngineLake, form: str, table: str) -> pa.Table:
     if form == "iceberg":
         inside = lake.metadata_location(table).removeprefix(lake.location(table) + "/")
         settings = f", SETTINGS iceberg_metadata_file_path = '{inside}'"
-    names = ", ".join(f"`{name}`" for name in lake.table(table).schema().names)
+    schema = lake.table(table).schema()
+    names = ", ".join(f"`{name}`" for name in schema.names)
     query = f"SELECT {names} FROM {function}('{url}', '{s3.access_key}', '{s3.secret_key}'{settings})"
-    return pa.table(chdb.query(query, "ArrowTable"))
+    found = pa.table(chdb.query(f"{query} SETTINGS output_format_arrow_string_as_string = 0", "ArrowTable"))
+    return pa.table({field.name: _as_stored(found[field.name], field.type) for field in schema})
+
+
+def _as_stored(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column of ClickHouse, where text is bytes and every timestamp has a zone."""
+    if not pa.types.is_nested(kind):
+        return column.cast(pa.timestamp("us", "UTC")).cast(kind) if pa.types.is_timestamp(kind) else column.cast(kind)
+    return pa.chunked_array([pa.array([_member(value, kind) for value in column.to_pylist()], type=kind)])
+
+
+def _member(value: Any, kind: pa.DataType) -> Any:
+    if value is None:
+        return None
+    if pa.types.is_struct(kind):
+        return {field.name: _member(value[field.name], field.type) for field in kind}
+    if pa.types.is_map(kind):
+        return [(_member(k, kind.key_type), _member(v, kind.item_type)) for k, v in value]
+    if pa.types.is_list(kind):
+        return [_member(inner, kind.value_type) for inner in value]
+    return value.decode() if pa.types.is_string(kind) and isinstance(value, bytes) else value
+
+
+def _without_nested_nulls(table: pa.Table) -> pa.Table:
+    columns = [
+        pa.array([_filled(value, field.type) for value in column.to_pylist()], type=field.type)
+        for column, field in zip(table.columns, table.schema, strict=True)
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+def _filled(value: Any, kind: pa.DataType) -> Any:
+    """The value with empty lists and maps for null ones, and structs of nulls."""
+    if pa.types.is_struct(kind):
+        return {field.name: _filled((value or {}).get(field.name), field.type) for field in kind}
+    if pa.types.is_map(kind):
+        return [(key, _filled(inner, kind.item_type)) for key, inner in value or []]
+    if pa.types.is_list(kind):
+        return [_filled(inner, kind.value_type) for inner in value or []]
+    return value

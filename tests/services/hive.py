@@ -89,7 +89,8 @@ class Hive(JavaServer):
             **more,
         }
         lines = "".join(
-            f"<property><name>{name}</name><value>{value}</value></property>\n" for name, value in given.items()
+            f"<property><name>{name}</name><value>{value}</value></property>\n"
+            for name, value in given.items()
         )
         (self.directory / "metastore-site.xml").write_text(f"<configuration>\n{lines}</configuration>\n")
 

@@ -266,6 +266,11 @@ def test_rows_that_differ_have_different_hashes(one, other):
     assert row_hash(one) != row_hash(other)
 
 
+def test_rows_that_differ_in_the_last_of_38_digits_are_two() -> None:
+    one, other = (Decimal(f"1.{'0' * 36}{digit}") for digit in (1, 2))
+    assert row_hash({"n": one}) != row_hash({"n": other})
+
+
 events = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3)), max_size=12, unique=True)
 
 

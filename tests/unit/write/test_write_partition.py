@@ -3,7 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import uuid
-from decimal import Decimal
+from decimal import Context, Decimal
 
 import pyarrow as pa
 import pytest
@@ -97,6 +97,19 @@ def test_calendar_transforms_agree_with_pyiceberg(name, theirs, kinds, data):
         if name == "day":
             ours = [None if v is None else days(v) for v in ours]
         assert ours == expected
+
+
+@pytest.mark.parametrize("scale", [0, 10, 38])
+def test_every_digit_of_a_decimal_counts(scale):
+    """The default precision of Python's decimals is 28 digits; columns have up to 38."""
+    digits = [10790231985221751176500871168, 10790231985221751176500871169, 10**38 - 1, 1 - 10**38, 7]
+    values = [Decimal((int(n < 0), tuple(map(int, str(abs(n)))), -scale)) for n in digits]
+    column, iceberg = pa.array(values, pa.decimal128(38, scale)), DecimalType(38, scale)
+    buckets = apply(PartitionField("c", "bucket", 5000), column).to_pylist()
+    assert buckets == [BucketTransform(5000).transform(iceberg)(value) for value in values]
+    assert buckets[0] != buckets[1]
+    parts = apply(PartitionField("c", "truncate", 3), column).to_pylist()
+    assert [int(part.scaleb(scale, Context(prec=76))) for part in parts] == [n - n % 3 for n in digits]
 
 
 @pytest.mark.parametrize("name", ["int", "long", "decimal", "string", "binary"])

@@ -60,6 +60,20 @@ def test_float_bounds_leave_out_nan_and_count_it(kind, drawn):
     assert found.max == max(filled, default=None)
 
 
+def test_footer_gives_no_bounds_of_a_column_with_nan():
+    """DuckDB sorts NaN last and would skip it by a maximum that, as Parquet asks, leaves it out."""
+    rows = pa.table({"x": [1.0, math.nan], "y": [1.0, 2.0], "s": [{"z": math.nan}, {"z": 3.0}]})
+    group = Encoder()(rows)
+    assert (group.stats["x",].min, group.stats["x",].max, group.stats["x",].nans) == (1.0, 1.0, 1)
+    kept = {chunk[3][1][3][1][1][-1]: set(chunk[3][1][12][1]) for chunk in group.footer[1][1][1]}
+    bounds, nulls = {5, 6}, 3
+    assert bounds <= kept[b"y"]
+    for name in (b"x", b"z"):
+        assert not bounds & kept[name]
+        assert nulls in kept[name]
+    assert [bool(index) for index in group.column_indexes] == [False, True, False]
+
+
 def test_zero_bounds_cover_both_zeros():
     found = facts(pa.table({"c": [0.0, -0.0]}))[("c",)]
     assert math.copysign(1, found.min) == -1

@@ -1,0 +1,144 @@
+"""Locks of the Hive Metastore: how one writer at a time gets to swap a table's pointer.
+
+Before version 4 a metastore cannot compare and swap; Iceberg's writers therefore agreed to hold an exclusive
+lock of the table while they read and replace its entry. lakeload, Spark, Trino and pyiceberg all take it.
+It is the last moment of extract → normalize → write → commit and lasts milliseconds.
+
+The lock of a writer that died stays until the metastore gives it up (`metastore.txn.timeout`, five minutes
+by default). Waiting therefore ends, with an error that names the holder.
+"""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from lakeload.catalogs.hive_server import Metastore, user
+from lakeload.errors import CatalogError
+
+if TYPE_CHECKING:
+    from hive_metastore.ThriftHiveMetastore import Client
+
+PATIENCE = 60.0
+"""Seconds to wait for other writers."""
+_LONGEST_WAIT = 1.0
+
+
+class TableLock:
+    """The exclusive lock of one table.
+
+    Args:
+        metastore: Who keeps it.
+        hive: An open connection, which the caller uses under the lock too.
+        namespace: Namespace of the table.
+        name: Name of the table.
+        patience: Seconds to wait for other writers.
+    """
+
+    def __init__(
+        self, metastore: Metastore, hive: Client, namespace: str, name: str, *, patience: float = PATIENCE
+    ) -> None:
+        self._metastore, self._hive = metastore, hive
+        self._namespace, self._name, self._patience = namespace, name, patience
+        self._agent = f"lakeload {uuid.uuid4()}"
+        self._number: int | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Other writers wait as long as this lasts.
+
+        Raises:
+            CatalogError: Another writer did not give the lock back in time.
+        """
+        from thrift.transport.TTransport import TTransportException
+
+        self._release_abandoned(self._hive)
+        pending = False
+        try:
+            self._acquire()
+            yield
+        except TTransportException as error:
+            # A metastore too busy to answer may still do what it was told, and must not do it unguarded.
+            pending = error.type == TTransportException.TIMED_OUT
+            raise
+        finally:
+            if not pending:
+                self._release()
+
+    def _acquire(self) -> None:
+        from hive_metastore.ttypes import LockComponent, LockLevel, LockRequest, LockState, LockType
+
+        part = LockComponent(
+            type=LockType.EXCLUSIVE,
+            level=LockLevel.TABLE,
+            dbname=self._namespace,
+            tablename=self._name,
+            isTransactional=True,
+        )
+        answer = self._hive.lock(
+            LockRequest(component=[part], user=user(), hostname=socket.gethostname(), agentInfo=self._agent)
+        )
+        self._number = answer.lockid
+        state = self._waited() if answer.state == LockState.WAITING else answer.state
+        if state != LockState.ACQUIRED:
+            raise CatalogError(
+                f"the table is locked by {self._holder()}",
+                table=f"{self._namespace}.{self._name}",
+                place=self._metastore.place,
+                hint="Run the load again. If that writer is dead, the metastore gives its lock up after "
+                "metastore.txn.timeout, five minutes by default.",
+            )
+
+    def _waited(self) -> int:
+        from hive_metastore.ttypes import CheckLockRequest, LockState
+        from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random_exponential
+
+        asking = Retrying(
+            retry=retry_if_result(lambda found: found == LockState.WAITING),
+            wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_WAIT),
+            stop=stop_after_delay(self._patience),
+            retry_error_callback=lambda _: LockState.WAITING,
+        )
+        state: int = asking(lambda: self._hive.check_lock(CheckLockRequest(lockid=self._number)).state)
+        return state
+
+    def _holder(self) -> str:
+        from hive_metastore.ttypes import LockState
+
+        for lock in self._locks(self._hive):
+            if lock.lockid != self._number and lock.state == LockState.ACQUIRED:
+                return f"{lock.user}@{lock.hostname} (lock {lock.lockid}, {lock.agentInfo})"
+        return "another writer"
+
+    def _release(self) -> None:
+        """Give the lock back, over a new connection if need be: one left behind stops others for minutes."""
+        from hive_metastore.ttypes import NoSuchLockException, UnlockRequest
+        from thrift.Thrift import TException
+
+        if self._number is not None:
+            with suppress(TException, OSError):
+                with suppress(NoSuchLockException):
+                    self._hive.unlock(UnlockRequest(lockid=self._number))
+                return
+        self._metastore.abandoned.add(self._agent)
+        with suppress(CatalogError), self._metastore.connected() as again:
+            self._release_abandoned(again)
+
+    def _release_abandoned(self, hive: Client) -> None:
+        from hive_metastore.ttypes import NoSuchLockException, UnlockRequest
+
+        if not self._metastore.abandoned:
+            return
+        for lock in self._locks(hive):
+            if lock.agentInfo in self._metastore.abandoned:
+                with suppress(NoSuchLockException):
+                    hive.unlock(UnlockRequest(lockid=lock.lockid))
+                self._metastore.abandoned.discard(lock.agentInfo)
+
+    def _locks(self, hive: Client) -> list[Any]:
+        from hive_metastore.ttypes import ShowLocksRequest
+
+        return hive.show_locks(ShowLocksRequest(dbname=self._namespace, tablename=self._name)).locks or []

@@ -1,0 +1,90 @@
+"""The catalogs of one lake: one for Iceberg tables, one for Delta tables, opened when first needed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from lakeload import registry
+from lakeload.errors import ConfigError
+from lakeload.model.protocols import Catalog, DeltaCatalog
+from lakeload.storage_options import StorageOptions
+from lakeload.write.store import Store
+
+
+class LakeCatalogs:
+    """Catalogs by format.
+
+    Args:
+        store: Rooted at the lake.
+        given: Catalog URI by format, as `lakeload.registry.parse_catalogs` gives them.
+        options: Credentials and endpoint of the lake.
+        now: The clock.
+
+    Example:
+        >>> utc = lambda: dt.datetime.now(dt.UTC)
+        >>> LakeCatalogs(Store("/lake"), {}, StorageOptions(), utc).uris
+        {}
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        given: Mapping[str, str],
+        options: StorageOptions,
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self.uris = dict(given)
+        self._store, self._options, self._now = store, options, now
+
+    @cached_property
+    def iceberg(self) -> Catalog:
+        """The catalog of Iceberg tables: the one given, or a SQLite file in a local lake.
+
+        Raises:
+            ConfigError: None was given, and the lake is not local.
+            CatalogError: It cannot be opened.
+        """
+        uri = self.iceberg_uri()
+        if self._store.local:
+            self._store.make_root()
+        catalog: Catalog = registry.catalog_factory(uri)(uri, self._store.root, self._options, now=self._now)
+        return catalog
+
+    @cached_property
+    def delta(self) -> DeltaCatalog | None:
+        """The catalog of Delta tables; `None` when they are found by their paths alone."""
+        uri = self.uris.get("delta")
+        if uri is None:
+            return None
+        catalog: DeltaCatalog = registry.delta_catalog_factory(uri)(
+            uri, self._store.root, self._options, now=self._now
+        )
+        return catalog
+
+    def iceberg_uri(self) -> str:
+        """Where the catalog of Iceberg tables is.
+
+        Raises:
+            ConfigError: None was given, and the lake is not local.
+        """
+        if "iceberg" in self.uris:
+            return self.uris["iceberg"]
+        if not self._store.local:
+            raise ConfigError(
+                "Iceberg tables on object storage need a catalog",
+                place=self._store.root,
+                hint='Give catalog="rest+https://…", "postgresql://…", "hive://…" or "sqlite:///…".',
+            )
+        return f"sqlite:///{self._default}"
+
+    @property
+    def iceberg_exists(self) -> bool:
+        """False while the catalog would have to be created first, and so has no tables."""
+        return "iceberg" in self.uris or (self._store.local and self._default.exists())
+
+    @property
+    def _default(self) -> Path:
+        return Path(self._store.root) / "catalog.db"

@@ -1,0 +1,130 @@
+"""One table of a lakehouse, to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lakeload.errors import ConfigError, TableError
+from lakeload.model.files import LiveFile
+from lakeload.model.layout import Layout
+from lakeload.model.protocols import Table
+from lakeload.model.schema import without_ids
+from lakeload.model.table import TableState, Version
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+
+class LakeTable:
+    """One table of a lakehouse, to read: what `Lakehouse.table` gives. Every call sees the newest version.
+
+    Args:
+        table: The table behind it.
+
+    Raises:
+        TableError: By every method, when the table is gone or needs a feature that cannot be honoured.
+        StorageError: By every method, when the place cannot be read.
+
+    Example:
+        >>> import tempfile, lakeload
+        >>> lake = lakeload.Lakehouse(tempfile.mkdtemp())
+        >>> report = lakeload.load([{"id": 1}, {"id": 2}], lake, table="numbers")
+        >>> lake.table("numbers").to_arrow(["id"]).num_rows
+        2
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __repr__(self) -> str:
+        return f"LakeTable({self._table.location!r}, {'+'.join(self._table.formats)})"
+
+    @property
+    def location(self) -> str:
+        """Root of the table: absolute path or URI."""
+        return self._table.location
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats the table is published in."""
+        return self._table.formats
+
+    def schema(self) -> pa.Schema:
+        """Columns and their types."""
+        return without_ids(self._state().schema)
+
+    def layout(self) -> Layout:
+        """Partitioning and sort order."""
+        return self._state().layout
+
+    def version(self) -> int | None:
+        """Newest version: of Delta, the Iceberg snapshot id where there is no Delta."""
+        return self._state().version
+
+    def files(self) -> Sequence[LiveFile]:
+        """Live data files with sizes in bytes, rows and partition values."""
+        return self._table.files(self._state())
+
+    def history(self) -> Sequence[Version]:
+        """Versions, newest first."""
+        return self._table.history()
+
+    def properties(self) -> dict[str, str]:
+        """Table properties."""
+        return dict(self._state().properties)
+
+    def positions(self) -> dict[str, int]:
+        """Sequence number of the last load of every pipeline that wrote here."""
+        return dict(self._state().sequences)
+
+    def scan(self, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+        """Stream the rows as Arrow record batches, in no promised order.
+
+        Args:
+            columns: Names of the columns to read; all, in table order, when `None`.
+
+        Returns:
+            A reader over the version that is newest now.
+
+        Raises:
+            TableError: There is no such column.
+        """
+        return self._table.scan(self._state(), columns)
+
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The whole table in memory; arguments and errors as of `scan`."""
+        return self.scan(columns).read_all()
+
+    def to_polars(self) -> pl.LazyFrame:
+        """A lazy frame, read natively by Polars."""
+        return self._table.lazy(self._state())
+
+    def to_duckdb(self, connection: Any = None) -> Any:
+        """A DuckDB relation over the rows in memory; needs the extra `lakeload[duckdb]`.
+
+        Args:
+            connection: An open DuckDB connection; the default one when `None`.
+
+        Returns:
+            A `duckdb.DuckDBPyRelation`.
+
+        Raises:
+            ConfigError: DuckDB is not installed.
+        """
+        try:
+            import duckdb
+        except ImportError as error:
+            raise ConfigError("DuckDB is not installed", hint="Install lakeload[duckdb].") from error
+        return (connection or duckdb).from_arrow(self.to_arrow())
+
+    def _state(self) -> TableState:
+        state = self._table.load()
+        if state is None:
+            raise TableError(
+                "there is no such table any more",
+                table=self._table.name,
+                hint="It was dropped, or deleted from disk; load into it to make it again.",
+            )
+        return state

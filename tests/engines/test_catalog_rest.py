@@ -1,0 +1,189 @@
+"""What lakeload and a REST server owe each other, on independent servers: loads of several tables at one moment,
+places of tables, tokens that expire, and refusals that say the way out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pyarrow as pa
+import pytest
+from readers import pyiceberg_properties
+from services.proxy import Proxy, Request
+from services.seaweedfs import S3
+
+import lakeload as ll
+
+pytestmark = pytest.mark.s3
+
+SERVERS = ["nessie", "iceberg_rest"]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A lake of a namespace of its own on one server."""
+
+    uri: str
+    root: str
+    namespace: str
+    s3: S3
+
+    def lake(self, **given: Any) -> ll.Lakehouse:
+        options: dict[str, Any] = {
+            "format": "iceberg",
+            "catalog": self.uri,
+            "storage_options": self.s3.storage_options,
+            "namespace": self.namespace,
+        }
+        return ll.Lakehouse(self.root, **(options | given))
+
+    def library(self) -> Any:
+        """pyiceberg's own connection: another program that uses the catalog."""
+        from pyiceberg.catalog.rest import RestCatalog
+
+        given = dict(parse_qsl(urlsplit(self.uri).query))
+        given["oauth2-server-uri"] = f"{endpoint(self)}/v1/oauth/tokens"
+        return RestCatalog("other", uri=endpoint(self), **given, **pyiceberg_properties(self.s3.storage_options))
+
+    def ids(self, table: str) -> list[int]:
+        return sorted(self.lake().table(table).to_arrow(["id"]).column("id").to_pylist())
+
+
+@pytest.fixture(params=SERVERS)
+def served(request: pytest.FixtureRequest, s3: S3, rest_namespace: str) -> Served:
+    server = request.getfixturevalue(request.param)
+    return Served(server.uri, server.warehouse, rest_namespace, s3)
+
+
+def pipeline(lake: ll.Lakehouse, **tables: Any) -> ll.RunReport:
+    return ll.Pipeline("both", lake).run([ll.resource(lambda rows=rows: rows, name=name) for name, rows in tables.items()])
+
+
+def behind(served: Served, proxy: Proxy) -> Served:
+    return Served(proxy.through(served.uri), served.root, served.namespace, served.s3)
+
+
+def endpoint(served: Served) -> str:
+    return served.uri.removeprefix("rest+").split("?")[0]
+
+
+def test_load_of_several_tables_is_one_request(served: Served) -> None:
+    with Proxy(endpoint(served)) as proxy:
+        there = behind(served, proxy)
+        for number in (1, 2):
+            pipeline(there.lake(), a=[{"id": number}], b=[{"id": 10 * number}], c=[{"id": 100 * number}])
+        commits = [one.path.rsplit("/v1/", 1)[1] for one in proxy.requests if one.is_commit()]
+    assert len(commits) == 2
+    assert all(path.endswith("transactions/commit") for path in commits)
+    assert (served.ids("a"), served.ids("b"), served.ids("c")) == ([1, 2], [10, 20], [100, 200])
+
+
+def test_load_of_one_table_is_the_request_for_one_table(served: Served) -> None:
+    with Proxy(endpoint(served)) as proxy:
+        pipeline(behind(served, proxy).lake(), a=[{"id": 1}])
+        assert proxy.count("POST", "transactions/commit") == 0
+    assert served.ids("a") == [1]
+
+
+def test_tables_of_a_refused_load_are_all_as_they_were(served: Served) -> None:
+    pipeline(served.lake(), a=[{"id": 1}], b=[{"id": 2}])
+    with Proxy(endpoint(served)) as proxy:
+        asked: list[str] = []
+
+        def drop(request: Request) -> None:
+            if not asked and request.path.endswith("transactions/commit"):
+                asked.append(request.path)
+                served.library().drop_table((served.namespace, "b"))
+
+        proxy.before = drop
+        with pytest.raises(ll.ConflictError) as caught:
+            pipeline(behind(served, proxy).lake(), a=[{"id": 3}], b=[{"id": 4}])
+    assert asked
+    assert caught.value.table == "b"
+    assert served.ids("a") == [1]
+    assert list(served.lake().tables()) == ["a"]
+    pipeline(served.lake(), a=[{"id": 5}])
+    assert served.ids("a") == [1, 5]
+
+
+def test_writer_that_gets_in_first_delays_the_whole_load_and_nobody_loses_rows(served: Served) -> None:
+    pipeline(served.lake(), a=[{"id": 1}], b=[{"id": 2}])
+    with Proxy(endpoint(served)) as proxy:
+        there = behind(served, proxy)
+        seen: list[list[int]] = []
+
+        def append(request: Request) -> None:
+            if request.path.endswith("transactions/commit"):
+                if not seen:
+                    other = served.library().load_table((served.namespace, "b"))
+                    other.append(pa.table({"id": [20]}))
+                seen.append(served.ids("a"))
+
+        proxy.before = append
+        pipeline(there.lake(), a=[{"id": 3}], b=[{"id": 4}])
+    assert seen == [[1], [1]]  # the first request was refused as a whole
+    assert (served.ids("a"), served.ids("b")) == ([1, 3], [2, 4, 20])
+
+
+def test_lost_answer_of_a_load_of_several_tables_is_found_out(served: Served) -> None:
+    with Proxy(endpoint(served)) as proxy:
+        lost: list[str] = []
+        proxy.swallow = lambda one: one.is_commit() and not lost and not lost.append(one.path)  # type: ignore[func-returns-value]
+        report = pipeline(behind(served, proxy).lake(), a=[{"id": 1}], b=[{"id": 2}])
+        assert len(lost) == 1
+    assert report.recovered is None
+    assert (served.ids("a"), served.ids("b")) == ([1], [2])
+    again = pipeline(served.lake(), a=[{"id": 3}], b=[{"id": 4}])
+    assert again.recovered is None
+    assert (served.ids("a"), served.ids("b")) == ([1, 3], [2, 4])
+
+
+def made_elsewhere(served: Served, name: str, **options: Any) -> str:
+    """A table another program made where it wanted; its place."""
+    library = served.library()
+    library.create_namespace_if_not_exists(served.namespace)
+    place = f"{served.root}/elsewhere/{served.namespace}/{name}"
+    library.create_table((served.namespace, name), pa.schema([("id", pa.int64())]), location=place, **options)
+    return place
+
+
+def test_table_that_lies_elsewhere_is_loaded_into_where_it_lies(served: Served) -> None:
+    place = made_elsewhere(served, "t")
+    for number in (1, 2):
+        ll.load([{"id": number}], served.lake(), table="t")
+    table = served.lake().table("t")
+    assert table.location == place
+    assert served.ids("t") == [1, 2]
+    found = served.library().load_table((served.namespace, "t")).scan().to_arrow()
+    assert sorted(found.column("id").to_pylist()) == [1, 2]
+
+
+def test_both_formats_of_a_table_at_two_places_are_refused_by_name(served: Served) -> None:
+    place = made_elsewhere(served, "t")
+    with pytest.raises(ll.TableError) as caught:
+        ll.load([{"id": 1}], served.lake(format="both"), table="t")
+    assert place in str(caught.value)
+    assert served.lake(format="delta").tables() == []
+
+
+@pytest.mark.parametrize("missing", ["delta", "iceberg"])
+def test_table_that_lacks_one_of_two_formats_is_refused_by_name(served: Served, missing: str) -> None:
+    there = "delta" if missing == "iceberg" else "iceberg"
+    ll.load([{"id": 1}], served.lake(format=there), table="t")
+    with pytest.raises(ll.TableError) as caught:
+        ll.load([{"id": 2}], served.lake(format="both"), table="t")
+    assert there in str(caught.value)
+    assert served.lake(format=there).table("t").to_arrow(["id"]).column("id").to_pylist() == [1]
+    assert served.lake().tables() == (["t"] if there == "iceberg" else [])
+
+
+def test_iceberg_entry_that_was_dropped_is_missed_by_name(served: Served) -> None:
+    ll.load([{"id": 1}], served.lake(format="both"), table="t")
+    served.library().drop_table((served.namespace, "t"))
+    with pytest.raises(ll.LakeloadError) as caught:
+        ll.load([{"id": 2}], served.lake(format="both"), table="t")
+    print(type(caught.value), caught.value)
+    assert served.lake(format="delta").table("t").to_arrow(["id"]).column("id").to_pylist() == [1]
