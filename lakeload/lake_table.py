@@ -44,6 +44,7 @@ class LakeTable:
     @property
     def location(self) -> str:
         """Root of the table: absolute path or URI."""
+        self._state()  # a catalog may have put it elsewhere than the lake would
         return self._table.location
 
     @property

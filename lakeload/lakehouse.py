@@ -131,6 +131,16 @@ class Lakehouse:
             if "iceberg" in self.formats:
                 raise
             found = self._folders(name)
+        lacking = [form for form in self.formats if state and state.sides and form not in state.sides]
+        if lacking:
+            raise TableError(
+                f"the table is not known as {lacking[0]}",
+                table=name,
+                place=self.location(name),
+                hint="If it was dropped from its catalog, register it again (lakeload register); else load with "
+                f"format={next(iter(state.sides)) if state else ''}. If another run is creating the table "
+                "right now, run again.",
+            )
         if found and found != self.formats and (state is not None or set(found) - set(self.formats)):
             raise TableError(
                 f"the table is {' and '.join(found)}, this lakehouse writes {' and '.join(self.formats)}",

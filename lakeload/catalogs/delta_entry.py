@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lakeload.catalogs.hive_types import columns
 from lakeload.formats.delta_partition import partition_columns
-from lakeload.model.registration import Entry
+from lakeload.model.registration import Entry, plain
 from lakeload.model.table import TableState
 
 PROVIDER = "spark.sql.sources.provider"
@@ -76,17 +76,3 @@ def provider(parameters: Mapping[str, str], table_type: str = "") -> str:
     if said in ("iceberg", "delta"):
         return said
     return parameters.get(PROVIDER, "").lower() or said or "hive"
-
-
-def plain(location: str) -> str:
-    """A location spelled one way: `s3://`, no `file:`, no slash at the end.
-
-    Example:
-        >>> plain("s3a://lake/default/events/"), plain("file:///lake/t")
-        ('s3://lake/default/events', '/lake/t')
-    """
-    found = location.rstrip("/")
-    if found.startswith("file:"):
-        return "/" + found.removeprefix("file:").lstrip("/")
-    scheme, divider, rest = found.partition("://")
-    return f"s3://{rest}" if divider and scheme in ("s3a", "s3n") else found

@@ -13,7 +13,7 @@ from typing import Any
 from lakeload.catalogs import delta_entry
 from lakeload.catalogs.glue_client import Glue, refreshed
 from lakeload.errors import CatalogError
-from lakeload.model.registration import Entry
+from lakeload.model.registration import Entry, plain
 from lakeload.model.table import TableState
 from lakeload.storage_options import StorageOptions
 
@@ -151,7 +151,7 @@ def _entry(found: Mapping[str, Any]) -> Entry:
     keys = found.get("PartitionKeys", [])
     return Entry(
         # Spark's own entries have a placeholder as location, and the place in the serde's path.
-        location=delta_entry.plain(serde.get("path") or storage.get("Location", "")),
+        location=plain(serde.get("path") or storage.get("Location", "")),
         columns=tuple(
             (column["Name"], column.get("Type", "")) for column in [*storage.get("Columns", []), *keys]
         ),
@@ -196,4 +196,4 @@ def _members(entry: Entry, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _spelled(known: str | None, location: str) -> str:
     """The location; as the entry spells it already, say `s3a://`, if that is the same place."""
-    return known if known and delta_entry.plain(known) == location else location
+    return known if known and plain(known) == location else location

@@ -254,10 +254,10 @@ def fields(columns: Iterable[tuple[str, str, str | None]]) -> list[Any]:
     """
     from hive_metastore.ttypes import FieldSchema
 
-    shown = {
-        name.lower(): FieldSchema(name, kind, comment) for name, kind, comment in reversed(list(columns))
-    }
-    return list(reversed(shown.values()))
+    shown: dict[str, Any] = {}
+    for name, kind, comment in columns:
+        shown.setdefault(name.lower(), FieldSchema(name, kind, comment))
+    return list(shown.values())
 
 
 def create(hive: Client, table: Table) -> None:

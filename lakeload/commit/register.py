@@ -1,15 +1,15 @@
 """Keep a Delta table's catalog entry in step with the table.
 
 The last step of extract → normalize → write → commit, for lakes whose Delta tables have a catalog. The
-table's log is the truth and the entry derived from it, so the step can be repeated any number of times, by any
-run, and a catalog that does not answer holds up no load: the next one brings the entry up to date.
+table's log is the truth and the entry derived from it, so the step can be repeated any number of times, by
+any run, and a catalog that does not answer holds up no load: the next one brings the entry up to date.
 """
 
 from __future__ import annotations
 
 from lakeload.errors import TableError
 from lakeload.model.protocols import DeltaCatalog
-from lakeload.model.registration import Entry
+from lakeload.model.registration import Entry, plain
 from lakeload.model.table import TableState
 
 
@@ -108,7 +108,7 @@ def _check(catalog: DeltaCatalog, namespace: str, name: str, found: Entry | None
             place=catalog.place,
             hint="Load under another name or namespace, or drop that entry first.",
         )
-    if found.location != location:
+    if found.location != plain(location):
         raise TableError(
             f"the catalog has {namespace}.{name} at {found.location}, this lake at {location}",
             table=name,

@@ -28,3 +28,17 @@ class Entry:
     columns: tuple[tuple[str, str], ...] = ()
     partition_by: tuple[str, ...] = field(default=())
     provider: str = "delta"
+
+
+def plain(location: str) -> str:
+    """A location spelled one way: `s3://`, no `file:`, no slash at the end.
+
+    Example:
+        >>> plain("s3a://lake/default/events/"), plain("file:///lake/t")
+        ('s3://lake/default/events', '/lake/t')
+    """
+    found = location.rstrip("/")
+    if found.startswith("file:"):
+        return "/" + found.removeprefix("file:").lstrip("/")
+    scheme, divider, rest = found.partition("://")
+    return f"s3://{rest}" if divider and scheme in ("s3a", "s3n") else found

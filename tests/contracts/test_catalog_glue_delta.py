@@ -236,7 +236,7 @@ def test_refusal_leaves_the_entry_as_it_was_and_shows_no_secret(names: Names, mo
     names.put()
     secret = names.glue.storage["aws_secret_access_key"]
     with moto.refusing("UpdateTable", code, f"not with {secret}"), pytest.raises(ll.CatalogError) as caught:
-        names.put(replace(EVENTS, columns=()))
+        names.put(replace(EVENTS, location="s3://lake/ns/moved"))
     assert secret not in str(caught.value)
     assert caught.value.hint
     assert names.find() == EVENTS

@@ -91,7 +91,7 @@ def check_lake(cloud: Cloud, tmp_path: Path) -> None:
         )
 
     for rows in (ROWS, MORE):
-        assert ll.load(rows, lake(), table="t").rows == len(rows)
+        assert ll.load(rows, lake(), table="t").tables["t"].rows == len(rows)
     assert lake().tables() == ["t"]
     assert_same_rows(lake().table("t").to_arrow(), ALL)
     for form in ("delta", "iceberg"):
@@ -128,4 +128,4 @@ def check_sources(cloud: Cloud) -> None:
         assert place.create(f"in/{name}", line)
     for url in (f"{root}/in", f"{root}/in/*.jsonl"):
         report = ll.load(url, f"{root}/lake", table="t", storage_options=cloud.storage_options)
-        assert report.rows == 2
+        assert report.tables["t"].rows == 2

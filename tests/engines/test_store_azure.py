@@ -64,4 +64,4 @@ def test_wrong_key_is_refused_without_showing_it(cloud: Cloud) -> None:
 def test_short_url_becomes_the_one_every_engine_reads(cloud: Cloud) -> None:
     lake = ll.Lakehouse("az://lake/short", storage_options=cloud.storage_options)
     assert lake.root == f"{cloud.root}/short"
-    assert ll.load([{"a": 1}], lake, table="t").rows == 1
+    assert ll.load([{"a": 1}], lake, table="t").tables["t"].rows == 1

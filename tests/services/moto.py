@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -41,9 +42,7 @@ class Glue:
 
     def client(self) -> Any:
         """A botocore client: a way in that shares no code with lakeload."""
-        from botocore.session import Session
-
-        return Session().create_client(
+        return _session().create_client(
             "glue",
             region_name=self.storage["aws_region"],
             endpoint_url=self.endpoint,
@@ -154,6 +153,14 @@ class Moto:
                 return _refusal(start_response, 500, "InternalServiceException", "the answer is lost")
             start_response(*said)
             return answer
+
+
+@cache
+def _session() -> Any:
+    # One session for all clients: reading what Glue's calls look like takes half a second.
+    from botocore.session import Session
+
+    return Session()
 
 
 def _stale(asked: dict[str, Any]) -> bool:
