@@ -133,7 +133,7 @@ def glue(request: pytest.FixtureRequest) -> Glue:
         server: Moto = request.getfixturevalue("moto")
         return server.glue
     names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-    keys = {name: os.environ.get(name.upper().replace("AWS_", "LAKELOAD_TEST_GLUE_")) for name in names}
+    keys = {name: os.environ.get(name.upper().replace("AWS_", "LAKELOAD_TEST_GLUE_", 1)) for name in names}
     storage = {name: value for name, value in keys.items() if value}
     warehouse = os.environ["LAKELOAD_TEST_GLUE_WAREHOUSE"].rstrip("/")
     return Glue(f"glue://?region={region}", {**storage, "aws_region": region}, warehouse)

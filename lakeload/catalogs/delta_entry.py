@@ -25,8 +25,13 @@ PARAMETERS: Mapping[str, str] = {
     PROVIDER: "delta",
     "table_type": "delta",
     "classification": "delta",
+    "spark.sql.sources.schema": '{"type":"struct","fields":[]}',
 }
-"""Parameters of an entry for a Delta table: the first three for engines, the last for Glue's crawlers."""
+"""Parameters of an entry for a Delta table.
+
+Engines go by the first three and AWS's crawlers by the next; the last, which Spark writes for its own Delta
+tables too, tells it to take the columns from the log: Hive's have lost their case.
+"""
 
 
 def describe(location: str, state: TableState) -> Entry:

@@ -220,13 +220,14 @@ class Store:
                 _first_line(error), place=self.uri(path), hint=_remedy(error, self._cloud)
             ) from error
         except Exception as error:
-            if not type(error).__module__.startswith(_CLIENTS):
+            told = _by_client(error)
+            if told is None:
                 raise
-            if getattr(error, "status_code", None) == _NOT_FOUND:  # Azure, of a container that is not there
+            if getattr(told, "status_code", None) == _NOT_FOUND:  # Azure, of a container that is not there
                 raise StorageError("no such place", place=self.uri(path), hint=_NO_BUCKET) from error
             # The clients' own errors are no OSErrors, and their texts repeat whole URLs.
             raise StorageError(
-                f"the object store did not answer as expected: {type(error).__name__}",
+                f"the object store did not answer as expected: {type(told).__name__}",
                 place=self.uri(path),
                 hint=f"Check {_IDENTITY[self._cloud]}.",
             ) from error
@@ -294,6 +295,12 @@ _NO_BUCKET = "Check the path, or create the bucket first."
 
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 """What S3 answers to a conditional put that lost: something is there, or is being put there right now."""
+
+
+def _by_client(error: BaseException) -> BaseException | None:
+    """The client's own error behind another, if it is one; adlfs wraps what happens while it uploads."""
+    known = (error, error.__cause__)
+    return next((one for one in known if type(one).__module__.startswith(_CLIENTS)), None)
 
 
 def _error_code(error: BaseException) -> str | None:

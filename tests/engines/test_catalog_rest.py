@@ -171,7 +171,7 @@ def test_both_formats_of_a_table_at_two_places_are_refused_by_name(served: Serve
         ll.load([{"id": 1}], served.lake(format="both"), table="t")
     assert place in str(caught.value)
     assert served.names() == ["t"]
-    assert served.lake(format="delta", catalog=None).tables() == []
+    assert "t" not in served.lake(format="delta", catalog=None).tables()
 
 
 @pytest.mark.parametrize("missing", ["delta", "iceberg"])

@@ -15,6 +15,7 @@ import lakeload as ll
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Iceberg scan planning",  # Polars recommends a plugin; planning by pyiceberg is what is tested
+    "ignore:GCS project not set",  # pyiceberg names none; it is needed to make buckets only
 )
 
 

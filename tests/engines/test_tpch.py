@@ -1,18 +1,16 @@
 """TPC-H at scale factor 1, loaded once into both formats on S3: every query in every engine, against published answers.
 
-Tables are made by `tpchgen-cli` and kept in the tests' cache folder. Queries and answers are those DuckDB's `tpch`
-extension carries; for other engines sqlglot rewrites the queries when the tests run.
+Data, queries and answers are those of DuckDB's `tpch` extension; the data is kept in the tests' cache folder. They only
+fit one another: its addresses and comments are not those of the official generator. For the other engines sqlglot
+rewrites the queries when the tests run.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import importlib
-import importlib.metadata
 import math
 import shutil
-import subprocess
-import sysconfig
 import tempfile
 from decimal import Decimal
 from functools import cache
@@ -128,12 +126,7 @@ def _rewritten(lake: EngineLake, engine: str, form: str, number: int) -> str:
 @cache
 def published() -> dict[int, tuple[str, str]]:
     """Query and answer by number."""
-    package = importlib.import_module("duckdb_extension_tpch")
-    (extension,) = Path(str(package.__file__)).parent.glob(
-        f"extensions/v{duckdb.__version__}/*.duckdb_extension"
-    )
-    with duckdb.connect() as connection:
-        connection.execute(f"LOAD '{extension}'")
+    with _generator() as connection:
         queries = dict(connection.execute("SELECT query_nr, query FROM tpch_queries()").fetchall())
         answers = dict(
             connection.execute(
@@ -147,20 +140,29 @@ def published() -> dict[int, tuple[str, str]]:
 @cache
 def generated() -> Path:
     """Folder of the eight tables as Parquet files, made at the first use."""
-    program = Path(sysconfig.get_path("scripts")) / "tpchgen-cli"
-    version = importlib.metadata.version("tpchgen-cli")
-    folder = jars.cache() / f"tpch-1-{version}"
+    folder = jars.cache() / f"tpch-1-duckdb-{duckdb.__version__}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".tpch-"))
         try:
-            subprocess.run(
-                [program, "parquet", "-s", "1", "--output-dir", aside], check=True, capture_output=True
-            )
+            with _generator() as connection:
+                connection.execute("CALL dbgen(sf = 1)")
+                for table in ROWS:
+                    connection.execute(f"COPY {table} TO '{aside / table}.parquet' (FORMAT parquet)")
             aside.rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     return folder
+
+
+def _generator() -> duckdb.DuckDBPyConnection:
+    package = importlib.import_module("duckdb_extension_tpch")
+    (extension,) = Path(str(package.__file__)).parent.glob(
+        f"extensions/v{duckdb.__version__}/*.duckdb_extension"
+    )
+    connection = duckdb.connect()
+    connection.execute(f"LOAD '{extension}'")
+    return connection
 
 
 def assert_answer(found: list[tuple[Any, ...]], answer: str, what: str) -> None:

@@ -53,6 +53,11 @@ class JavaServer:
             )  # fmt: skip
         self._wait()
 
+    @property
+    def running(self) -> bool:
+        """Whether the process was started and not ended by us."""
+        return self._process is not None
+
     def stop(self) -> None:
         """Stop the server; a second call does nothing."""
         process, self._process = self._process, None

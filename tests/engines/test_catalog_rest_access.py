@@ -1,0 +1,187 @@
+"""Who is let in by a REST server, and what a client is told that is not: on servers that really verify."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from conftest import started
+from services.iceberg_rest import IcebergRest
+from services.nessie import Nessie
+from services.proxy import Proxy
+from services.seaweedfs import S3, RestCatalog
+from services.tokens import CLIENT, SECRET, Tokens
+
+import lakeload as ll
+
+pytestmark = pytest.mark.s3
+
+
+@pytest.fixture(scope="module")
+def tokens() -> Iterator[Tokens]:
+    with Tokens() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def guarded(s3: S3, tokens: Tokens, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nessie]:
+    """A Nessie that lets in who shows a token signed by `tokens` that has not expired."""
+    settings = {
+        "nessie.server.authentication.enabled": "true",
+        "quarkus.oidc.public-key": tokens.public_key,
+        "quarkus.oidc.token.issuer": "tests",
+        # A token is refused the second it expires, not a minute later.
+        "quarkus.oidc.token.lifespan-grace": "0",
+    }
+    with started(lambda: Nessie(tmp_path_factory.mktemp("guarded"), s3, **settings)) as server:
+        yield server
+
+
+def uri(server: Nessie, **query: str) -> str:
+    return f"rest+{server.endpoint}?{urlencode({'warehouse': 'lake', **query})}"
+
+
+def client(tokens: Tokens, secret: str = SECRET) -> dict[str, str]:
+    return {"credential": f"{CLIENT}:{secret}", "oauth2-server-uri": tokens.url, "scope": "lakes"}
+
+
+def lake(server: Nessie, s3: S3, namespace: str, catalog: str) -> ll.Lakehouse:
+    return ll.Lakehouse(
+        server.warehouse,
+        format="iceberg",
+        catalog=catalog,
+        storage_options=s3.storage_options,
+        namespace=namespace,
+    )
+
+
+def test_client_credentials_are_exchanged_where_and_for_what_the_uri_says(
+    guarded: Nessie, tokens: Tokens, s3: S3, rest_namespace: str
+) -> None:
+    there = lake(guarded, s3, rest_namespace, uri(guarded, **client(tokens)))
+    ll.load([{"id": 1}], there, table="t")
+    assert there.table("t").to_arrow(["id"]).num_rows == 1
+    form = tokens.issued[-1]
+    assert form["grant_type"] == ["client_credentials"]
+    assert form["scope"] == ["lakes"]
+
+
+def test_token_that_expires_in_the_middle_of_a_run_is_renewed(
+    guarded: Nessie, tokens: Tokens, s3: S3, rest_namespace: str
+) -> None:
+    there = lake(guarded, s3, rest_namespace, uri(guarded, **client(tokens)))
+
+    @ll.resource(name="t")
+    def slow():
+        yield [{"id": 1}]
+        time.sleep(3.5)
+        yield [{"id": 2}]
+
+    tokens.seconds, before = 2.0, len(tokens.issued)
+    try:
+        ll.load([{"id": 0}], there, table="t")
+        ll.Pipeline("slow", there).run(slow)
+    finally:
+        tokens.seconds = 3600.0
+    assert sorted(there.table("t").to_arrow(["id"]).column("id").to_pylist()) == [0, 1, 2]
+    assert len(tokens.issued) - before >= 3
+
+
+def test_bearer_token_is_shown_as_it_is(
+    guarded: Nessie, tokens: Tokens, s3: S3, rest_namespace: str
+) -> None:
+    there = lake(guarded, s3, rest_namespace, uri(guarded, token=tokens.token()))
+    ll.load([{"id": 1}], there, table="t")
+    assert there.table("t").to_arrow(["id"]).num_rows == 1
+
+
+@pytest.mark.parametrize("case", ["expired", "not a token", "none", "wrong secret", "no token server"])
+def test_who_is_not_let_in_is_told_why_and_nothing_is_registered(
+    guarded: Nessie, tokens: Tokens, s3: S3, rest_namespace: str, case: str
+) -> None:
+    queries = {
+        "expired": ({"token": tokens.token(-5)}, "expired"),
+        "not a token": ({"token": "nonsense-token"}, "token"),
+        "none": ({}, "token"),
+        "wrong secret": (client(tokens, "not-the-secret"), "credential"),
+        "no token server": ({**client(tokens), "oauth2-server-uri": "http://127.0.0.1:9/token"}, "answer"),
+    }
+    query, word = queries[case]
+    with pytest.raises(ll.CatalogError) as caught:
+        ll.load([{"id": 1}], lake(guarded, s3, rest_namespace, uri(guarded, **query)), table="t")
+    message = str(caught.value)
+    print(message)
+    assert word in message
+    assert caught.value.hint
+    assert caught.value.place == guarded.endpoint
+    for secret in (query.get("token", "-----"), "not-the-secret", SECRET):
+        assert secret not in message
+    known = lake(guarded, s3, rest_namespace, uri(guarded, token=tokens.token()))
+    assert known.tables() == []
+
+
+def test_wrong_secret_of_the_catalogs_own_token_endpoint_is_named(
+    s3: S3, rest_catalog: RestCatalog, rest_namespace: str
+) -> None:
+    key, _, secret = rest_catalog.credential.partition(":")
+    wrong = rest_catalog.uri.replace(secret, "another-secret")
+    there = ll.Lakehouse(
+        rest_catalog.warehouse,
+        format="iceberg",
+        catalog=wrong,
+        storage_options=s3.storage_options,
+        namespace=rest_namespace,
+    )
+    with pytest.raises(ll.CatalogError) as caught:
+        ll.load([{"id": 1}], there, table="t")
+    print(caught.value)
+    assert "credential" in str(caught.value)
+    assert "another-secret" not in str(caught.value)
+
+
+def test_headers_of_the_uri_reach_the_server(nessie: Nessie, s3: S3, rest_namespace: str) -> None:
+    with Proxy(nessie.endpoint) as proxy:
+        there = lake(nessie, s3, rest_namespace, proxy.through(uri(nessie, **{"header.x-tenant": "north"})))
+        ll.load([{"id": 1}], there, table="t")
+        assert {one.headers.get("x-tenant") for one in proxy.requests} == {"north"}
+
+
+@pytest.mark.parametrize("case", ["warehouse", "prefix", "no catalog", "no such path"])
+def test_address_that_is_not_the_catalogs_is_named(
+    nessie: Nessie, s3: S3, rest_namespace: str, case: str
+) -> None:
+    uris = {
+        "warehouse": uri(nessie, warehouse="no-such"),
+        "prefix": uri(nessie, prefix="no-such"),
+        "no catalog": f"rest+{s3.endpoint}",
+        "no such path": uri(nessie).replace("/iceberg", "/elsewhere"),
+    }
+    with pytest.raises(ll.CatalogError) as caught:
+        ll.load([{"id": 1}], lake(nessie, s3, rest_namespace, uris[case]), table="t")
+    print(caught.value)
+    assert caught.value.place
+    assert caught.value.hint
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_namespace_of_another_warehouse_is_not_found(
+    nessie: Nessie, iceberg_rest: IcebergRest, s3: S3, rest_namespace: str
+) -> None:
+    ll.load([{"id": 1}], lake(nessie, s3, rest_namespace, uri(nessie)), table="t")
+    other = ll.Lakehouse(
+        nessie.warehouse,
+        format="iceberg",
+        catalog=iceberg_rest.uri,
+        storage_options=s3.storage_options,
+        namespace=rest_namespace,
+    )
+    with pytest.raises(ll.TableError) as caught:
+        other.table("t").to_arrow()
+    print(caught.value)
+    with pytest.raises(ll.TableError) as caught:
+        ll.load([{"id": 2}], other, table="t")
+    print(caught.value)
