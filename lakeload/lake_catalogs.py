@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any, cast
 
 from lakeload import registry
 from lakeload.errors import ConfigError
@@ -38,6 +39,7 @@ class LakeCatalogs:
     ) -> None:
         self.uris = dict(given)
         self._store, self._options, self._now = store, options, now
+        self._lent_stores: dict[tuple[str, str], Store] = {}
 
     @cached_property
     def iceberg(self) -> Catalog:
@@ -79,6 +81,25 @@ class LakeCatalogs:
                 hint='Give catalog="rest+https://…", "postgresql://…", "hive://…" or "sqlite:///…".',
             )
         return f"sqlite:///{self._default}"
+
+    @cached_property
+    def lent(self) -> bool:
+        """Whether the catalog of Iceberg tables lets us into storage, of which we have no keys."""
+        return not self._store.local and "iceberg" in self.uris and getattr(self.iceberg, "lends", False)
+
+    def lent_store(self, namespace: str, name: str, location: str) -> Store:
+        """A store with what the catalog lends for the place of that name; nothing is registered.
+
+        Args:
+            namespace: Namespace of the lake.
+            name: A table, or what lies beside the tables.
+            location: Root of the store.
+        """
+        key = (namespace, name)
+        if key not in self._lent_stores:
+            catalog = cast("Any", self.iceberg)  # of those that lend
+            self._lent_stores[key] = Store(location, catalog.storage(namespace, name, location))
+        return self._lent_stores[key]
 
     @property
     def iceberg_exists(self) -> bool:

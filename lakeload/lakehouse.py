@@ -102,7 +102,9 @@ class Lakehouse:
 
     def tables(self) -> list[str]:
         """Names of the tables in the namespace, sorted."""
-        found = {name for name in self._store.names(self.namespace) if not name.startswith((".", "_"))}
+        # What a catalog lends opens one table at a time: the folder above them stays closed.
+        below = [] if self.catalogs.lent else self._store.names(self.namespace)
+        found = {name for name in below if not name.startswith((".", "_"))}
         names = {name for name in found if self.formats_of(name)}
         return sorted(names | self._registered())
 
@@ -285,7 +287,7 @@ class Lakehouse:
 
     def _folders(self, name: str) -> tuple[str, ...]:
         """Formats whose folders lie at the table's place, whatever catalogs say."""
-        below = set(self._store.names(f"{self.namespace}/{name}"))
+        below = set(self._place(name).names(""))
         there = {"delta": "_delta_log" in below, "iceberg": bool(below & {"_iceberg", "metadata"})}
         return tuple(form for form in registry.FORMATS if there[form])
 
@@ -300,7 +302,18 @@ class Lakehouse:
         return self._place(name)
 
     def _place(self, name: str) -> Store:
+        """The store at the place of that name; with what the catalog lends for it, if we have no keys."""
+        if self.catalogs.lent:
+            return self.catalogs.lent_store(self.namespace, name, self.location(name))
         return self._store.child(f"{self.namespace}/{name}")
+
+    def _journals(self) -> Store:
+        own, _, journals = JOURNALS.partition("/")
+        if self.catalogs.lent:
+            # Not every server takes a name that begins with an underscore, if only to lend for its place.
+            place = self.location(own)
+            return self.catalogs.lent_store(self.namespace, "lakeload_journal", place).child(journals)
+        return self._store.child(f"{self.namespace}/{JOURNALS}")
 
     def journal(self, pipeline: str) -> Journal:
         """The journal of a pipeline, as it is now.
@@ -314,11 +327,11 @@ class Lakehouse:
                 hint="Use letters, digits, dot, dash and underscore, a letter or digit first, "
                 f"at most {_LONGEST_PIPELINE} bytes.",
             )
-        return Journal(self._store.child(f"{self.namespace}/{JOURNALS}/{pipeline}"), pipeline)
+        return Journal(self._journals().child(pipeline), pipeline)
 
     def pipelines(self) -> list[str]:
         """Names of the pipelines that loaded into the namespace, sorted."""
-        return self._store.names(f"{self.namespace}/{JOURNALS}")
+        return self._journals().names("")
 
     def _make(self, name: str, formats: tuple[str, ...]) -> Table:
         if formats == ("delta",):

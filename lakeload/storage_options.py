@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from lakeload import config
@@ -89,11 +89,45 @@ _CREDENTIALS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Loan:
+    """What a catalog lends for the storage of one table.
+
+    Args:
+        values: Options as of `STORAGE_KEYS`: keys, endpoint, region. Never shown.
+        until: When the keys end, seconds since the epoch; `None` when that is not said.
+        signs: There are no keys; the catalog signs every request instead.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    until: float | None = None
+    signs: bool = False
+
+
+class Lender(Protocol):
+    """A catalog that lets its clients into the storage of a table. Implemented in `lakeload.catalogs`."""
+
+    def lend(self) -> Loan:
+        """What is lent now.
+
+        Raises:
+            CatalogError: Nothing is, or the catalog did not answer.
+        """
+        ...
+
+    def sign(
+        self, method: str, url: str, region: str, headers: Mapping[str, list[str]]
+    ) -> tuple[str, Mapping[str, list[str]]]:
+        """Address and headers of a request to the storage, signed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class StorageOptions:
     """Credentials and endpoint of an object store, in the spelling of each library that needs them.
 
     Args:
         values: Checked options; use `read` for those of a user. The repr does not show them.
+        lender: Who lends keys or signatures, where the user gave none.
 
     Example:
         >>> StorageOptions.read({"aws_region": "eu-west-1"}, remote=False).for_pyiceberg()
@@ -101,6 +135,7 @@ class StorageOptions:
     """
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    lender: Lender | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def read(cls, options: Mapping[str, Any] | None, *, remote: bool, scheme: str = "s3") -> StorageOptions:
@@ -143,6 +178,27 @@ class StorageOptions:
         return StorageOptions(
             {key: spelled(key) if key in SECRET_KEYS else value for key, value in self.values.items()}
         )
+
+    def settled(self, reader: str) -> StorageOptions:
+        """The same options, with the keys lent right now as if they were the user's.
+
+        Args:
+            reader: What needs them, for the message.
+
+        Raises:
+            ConfigError: The catalog lends signatures, which `reader` cannot use.
+            CatalogError: The catalog did not answer.
+        """
+        if self.lender is None:
+            return self
+        loan = self.lender.lend()
+        if loan.signs:
+            raise ConfigError(
+                f"{reader} cannot have every request signed by the catalog",
+                hint="Ask for access-delegation=vended-credentials in the catalog URI, or give "
+                "storage_options with keys and access-delegation=none.",
+            )
+        return StorageOptions({**self.values, **loan.values})
 
     def get(self, key: str) -> str | None:
         """The value of a key of `STORAGE_KEYS`, if there is one."""
@@ -234,6 +290,8 @@ class StorageOptions:
 
     def for_object_store(self, location: str = "s3://") -> dict[str, str]:
         """Options of delta-rs and Polars for `location`."""
+        if self.lender is not None:
+            return self.settled("Polars and delta-rs").for_object_store(location)
         family = SCHEMES.get(location.partition("://")[0], "aws")
         found = {key: value for key, value in self.values.items() if key.startswith(f"{family}_")}
         found.pop("aws_profile", None)  # keys of the profile were looked up

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 _LOCATION, _PREVIOUS = "metadata_location", "previous_metadata_location"
 _FORMATS = ("org.apache.hadoop.mapred.FileInputFormat", "org.apache.hadoop.mapred.FileOutputFormat")
 
+_FACTS = (
+    "current-snapshot-id", "current-snapshot-timestamp-ms", "current-snapshot-summary", "snapshot-count",
+    "current-schema", "default-partition-spec", "default-sort-order", "numFiles", "numRows", "totalSize",
+)  # fmt: skip
+"""What Java's catalog notes of one version, and would be wrong of the next."""
 _LONGEST = 4000
 """Characters a metastore's database takes as the value of a parameter; the metadata file has them all."""
 
@@ -136,7 +141,7 @@ class _Entry:
     def _replace(self, hive: Client, table: Table, base: Document, after: Document) -> bool:
         from hive_metastore.ttypes import MetaException
 
-        gone = base.properties.keys() - after.properties.keys()
+        gone = {*_FACTS, *(base.properties.keys() - after.properties.keys())}
         kept = {key: value for key, value in table.parameters.items() if key not in gone}
         table.parameters = {**kept, **_parameters(after), _PREVIOUS: base.location}
         before, table.sd.cols = table.sd.cols, self._columns(after)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from lakeload.errors import CatalogError, LakeloadError, StorageError
-from lakeload.formats.iceberg_document import METADATA_PATH, Change, Document, created
+from lakeload.formats.iceberg_document import Change, Document, created, metadata_folder
 from lakeload.write.store import Store
 
 
@@ -132,7 +132,9 @@ class Pointer:
 
 def _next(base: Document | None, change: Change) -> Document:
     if base is None:
-        return created(f"{change.properties[METADATA_PATH]}/00000-{uuid.uuid4()}.metadata.json", change)
+        assert change.create is not None  # noqa: S101 - there is nothing to change; narrows the type
+        folder = metadata_folder(change.properties, change.create.location)
+        return created(f"{folder}/00000-{uuid.uuid4()}.metadata.json", change)
     digits = base.location.rsplit("/", 1)[-1].split("-", 1)[0]
     version = int(digits) + 1 if digits.isdigit() else 0
     return base.next(f"{base.metadata_root}/{version:05d}-{uuid.uuid4()}.metadata.json", change)

@@ -19,19 +19,23 @@ URIs: `rest+http://host:port/path` or `rest+https://…`. The query holds what t
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakeload.catalogs.names import drop_name, list_names, register_name
+from lakeload.catalogs.rest_access import TableLender
 from lakeload.catalogs.rest_server import Server
 from lakeload.catalogs.rest_table import RemoteTable, RemoteTogether
-from lakeload.storage_options import StorageOptions
 from lakeload.formats.iceberg import IcebergTable
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.rest import RestCatalog as LibraryCatalog
+
+_OWN = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile")
+"""The user's identity, of which nothing may be mixed with a lent one."""
 
 
 class RestCatalog:
@@ -65,8 +69,23 @@ class RestCatalog:
 
     def open(self, namespace: str, name: str, location: str) -> IcebergTable:
         """A handle on the table; it need not exist. `location` is where it would be created."""
-        register = RemoteTable(self._server, (namespace, name), self._joined, lambda _: None)
-        return IcebergTable(name, namespace, register, Store(location, self._options), now=self._now)
+        options = self.storage(namespace, name, location)
+        learn = options.lender.learn if isinstance(options.lender, TableLender) else _unheard
+        register = RemoteTable(self._server, (namespace, name), self._joined, learn)
+        return IcebergTable(name, namespace, register, Store(location, options), now=self._now)
+
+    @property
+    def lends(self) -> bool:
+        """Whether the server lets us into storage because the user gave no keys."""
+        return self._server.delegation is not None and "aws_access_key_id" not in self._options.values
+
+    def storage(self, namespace: str, name: str, location: str) -> StorageOptions:
+        """How the storage of a table is reached: with the user's keys, or with what the server lends."""
+        if self._server.delegation is None or not location.startswith(("s3://", "s3a://")):
+            return self._options
+        values = {key: value for key, value in self._options.values.items() if key not in _OWN}
+        lender = TableLender(self._server, (namespace, name), location, self._now)
+        return StorageOptions(values, lender)
 
     def list(self, namespace: str) -> Sequence[str]:
         """Names of the tables in the namespace, sorted; empty when the namespace does not exist."""
@@ -101,3 +120,7 @@ class RestCatalog:
     def guarded(self) -> AbstractContextManager[None]:
         """Turns the library's failures inside into `CatalogError`."""
         return self._server.guarded()
+
+
+def _unheard(_: Mapping[str, Any]) -> None:
+    """What the server says of a table's storage while the user's own keys are used."""

@@ -18,8 +18,8 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import msgspec
 
-from lakeload.storage_options import StorageOptions
 from lakeload.errors import CatalogError, ConfigError
+from lakeload.storage_options import StorageOptions
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.rest import RestCatalog as LibraryCatalog
@@ -65,6 +65,10 @@ class Server:
     def __repr__(self) -> str:
         return f"Server({self.place!r})"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Connect anew in the other process."""
+        return (Server, (self.uri, self.warehouse, self.options))
+
     @property
     def delegation(self) -> str | None:
         """How the server is asked to let us into storage; `None` when we have keys of our own to use.
@@ -73,7 +77,7 @@ class Server:
         """
         if self.asked == "none":
             return None
-        own = "aws_access_key_id" in self.options.values
+        own = any(key in self.options.values for key in ("aws_access_key_id", "aws_skip_signature"))
         return self.asked or (None if own else ",".join(DELEGATIONS[:2]))
 
     @property
@@ -93,7 +97,10 @@ class Server:
             properties.setdefault("oauth2-server-uri", f"{self.place}/v1/oauth/tokens")
         # pyiceberg would ask for credentials; a server that has none to lend may refuse every request then.
         properties.setdefault(_DELEGATION_HEADER, self.delegation or "")
-        return LibraryCatalog("lakeload", uri=self.place, **properties, **self.options.for_pyiceberg())
+        found = LibraryCatalog("lakeload", uri=self.place, **properties, **self.options.for_pyiceberg())
+        if not found.properties.get(_DELEGATION_HEADER):
+            found._session.headers.pop(_DELEGATION_HEADER.partition(".")[2], None)  # noqa: SLF001 - it always asks
+        return found
 
     @property
     def publishes_together(self) -> bool:
@@ -166,10 +173,11 @@ class Server:
                 hint="Give the address that is followed by /v1/config.",
             ) from None
         except OSError as error:  # what the HTTP client raises for every failure of the connection
+            request = getattr(error, "request", None)  # may be one for a token, to another server
             raise CatalogError(
                 f"the catalog did not answer ({type(error).__name__})",
                 table=table,
-                place=self.place,
+                place=_without_query(str(request.url)) if request is not None else self.place,
                 hint="Check that the server runs and that the address is right.",
             ) from None
         except Exception as error:
@@ -231,6 +239,11 @@ def _read_uri(uri: str) -> tuple[str, dict[str, str]]:
         )
     place = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
     return place, dict(parse_qsl(parts.query))
+
+
+def _without_query(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 
 
 def decoded(data: bytes) -> dict[str, Any]:

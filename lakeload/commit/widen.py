@@ -8,6 +8,7 @@ a table in both formats takes the new files in both, so that the two go on shari
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -15,10 +16,11 @@ import pyarrow as pa
 from lakeload.errors import ConflictError, SchemaError, TableError
 from lakeload.model.changes import Changeset, Conflict, RemoveFiles, SchemaChange
 from lakeload.model.evolution import find, same_type
+from lakeload.model.files import LiveFile
 from lakeload.model.protocols import Table
 from lakeload.model.schema import apply_changes
 from lakeload.model.table import TableState
-from lakeload.write.rewrite import rewrite
+from lakeload.write.rewrite import rewrite_live
 from lakeload.write.store import Store
 from lakeload.write.writer import WriteOptions
 
@@ -54,15 +56,15 @@ def widen_files(
             return
         _check_partitions(table.name, state, pending)
         schema, _last = apply_changes(state.schema, state.last_column_id, pending)
-        paths = _paths(delta, side, pending)
+        files = _files(delta, side, pending)
         layout = replace(options, layout=state.layout)
-        added = rewrite(store, paths, schema, layout) if paths else ()
+        added = rewrite_live(store, files, schema, layout) if files else ()
         changeset = Changeset(
             load_id=options.load_id,
             operation="replace",
             schema=schema,
             add=tuple(added),
-            remove=RemoveFiles(frozenset(paths)),
+            remove=RemoveFiles(frozenset(file.path for file in files)),
             schema_changes=pending,
             partition_by=state.layout.partition_by,
         )
@@ -103,7 +105,7 @@ def _pending(changes: tuple[SchemaChange, ...], state: TableState) -> tuple[Sche
     return tuple(found)
 
 
-def _paths(table: Table, state: TableState, pending: tuple[SchemaChange, ...]) -> list[str]:
+def _files(table: Table, state: TableState, pending: tuple[SchemaChange, ...]) -> Sequence[LiveFile]:
     files = table.files(state)
     if any(file.deletes or "://" in file.path or file.path.startswith("/") for file in files):
         raise TableError(
@@ -112,4 +114,4 @@ def _paths(table: Table, state: TableState, pending: tuple[SchemaChange, ...]) -
             column=".".join(pending[0].path),
             hint="Run OPTIMIZE or VACUUM with the engine that owns the table, or load into a new column.",
         )
-    return [file.path for file in files]
+    return files

@@ -13,12 +13,13 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
 from lakeload.errors import LakeloadError, StorageError
 from lakeload.formats import delta_log as log
+from lakeload.formats import delta_scan
 from lakeload.formats.delta_changes import LOAD_ID_KEY, OPERATION_KEY, Gone, plan
 from lakeload.formats.delta_state import View, view
 from lakeload.formats.delta_stats import whole_number
@@ -27,6 +28,9 @@ from lakeload.model.files import LiveFile
 from lakeload.model.schema import children, chosen, without_ids
 from lakeload.model.table import TableState, Version
 from lakeload.write.store import Store
+
+if TYPE_CHECKING:
+    import polars as pl
 
 CHECKPOINT_INTERVAL = 50
 """Commits between checkpoints, unless the table's `delta.checkpointInterval` says otherwise."""
@@ -151,7 +155,12 @@ class DeltaFormatTable:
         return pa.RecordBatchReader.from_batches(schema, self._rows(state, schema))
 
     def _rows(self, state: TableState, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        known: View = state.handle
         with self._reading():
+            if delta_scan.is_needed(known):
+                wanted = pa.schema([state.schema.field(name) for name in schema.names])
+                yield from delta_scan.read_rows(known, self._store, wanted, self._kept(known), self._name)
+                return
             if any(_has_nested_map(field.type) for field in schema):
                 # The library cannot read files from before a struct inside a map got a new field.
                 frames = self.lazy(state).select(schema.names).collect_batches()
@@ -161,6 +170,15 @@ class DeltaFormatTable:
                 return
             for batch in pa.RecordBatchReader.from_stream(self._library(state.version).scan(schema.names)):
                 yield batch.select(schema.names).cast(schema)
+
+    def _kept(self, known: View) -> dict[str, pa.Array]:
+        """Rows still there, of the files that have a deletion vector."""
+        if all(file.vector is None for file in known.snapshot.files.values()):
+            return {}
+        found = pa.table(self._library(known.snapshot.version).deletion_vectors().read_all())
+        paths = [log.relative_path(path, self.location) for path in found["filepath"].to_pylist()]
+        rows = found["selection_vector"].combine_chunks()
+        return {path: rows[position].values for position, path in enumerate(paths)}
 
     def history(self) -> Sequence[Version]:
         """Versions whose log entries are still there, newest first."""
@@ -183,6 +201,8 @@ class DeltaFormatTable:
         # Polars takes partition values from paths, or else from the files, never from the log. It stops
         # at a mixture; and only of files lakeload wrote is it known that they hold the values.
         known: View = state.handle
+        if not delta_scan.polars_reads(known):
+            return self._lazily(state)
         told = known.partitions_in_paths()
         by_log = told == "some" or (told == "none" and not state.owned)
         with self._reading():
@@ -190,6 +210,27 @@ class DeltaFormatTable:
                 self.location, version=state.version, storage_options=self._options(), use_pyarrow=by_log
             )
         return frame.select(state.schema.names)
+
+    def _lazily(self, state: TableState) -> Any:
+        """A lazy frame over `scan`, for what Polars would read wrong or not at all."""
+        import polars as pl
+        from polars.io.plugins import register_io_source
+
+        def frames(
+            columns: list[str] | None, predicate: Any, rows: int | None, _size: int | None
+        ) -> Iterator[Any]:
+            left = rows
+            for batch in self.scan(state, columns):
+                frame = cast("pl.DataFrame", pl.from_arrow(batch))
+                if left is not None:
+                    frame = frame.head(left)
+                    left -= frame.height
+                yield frame if predicate is None else frame.filter(predicate)
+                if left == 0:
+                    return
+
+        empty = cast("pl.DataFrame", pl.from_arrow(without_ids(state.schema).empty_table()))
+        return register_io_source(frames, schema=empty.schema)
 
     def _library(self, version: int | None) -> Any:
         from deltalake import DeltaTable

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakeload.errors import TableError
+from lakeload.formats.iceberg_document import METADATA_PATH
 from lakeload.formats.iceberg_document import same_place
 from lakeload.model.changes import AlreadyApplied, Changeset, CommitResult, Committed, Conflict
 from lakeload.model.evolution import rebase
@@ -73,11 +74,12 @@ class DualTable:
         """Publish to Delta, then to Iceberg, each against its own side of `base`."""
         sides = base.sides if base else {}
         # Both plans are made before either is published: what contradicts one side stops both.
-        plans = [self._plan(changeset, sides.get(name)) for name in self.formats]
-        first = self._commit_side(self._delta, plans[0], sides.get("delta"))
+        delta = self._plan(changeset, sides.get("delta"))
+        iceberg = self._iceberg_plan(changeset, sides.get("iceberg"))
+        first = self._commit_side(self._delta, delta, sides.get("delta"))
         if isinstance(first, Conflict):
             return first
-        second = self._commit_side(self._iceberg, plans[1], sides.get("iceberg"))
+        second = self._commit_side(self._iceberg, iceberg, sides.get("iceberg"))
         if isinstance(second, Conflict):
             # A change without token moves no row: one side having it and the other not is correct.
             return first if changeset.token is None else second
@@ -126,6 +128,13 @@ class DualTable:
         if base and token and base.sequences.get(token.pipeline, 0) >= token.sequence:
             return None
         return rebase(changeset, base, table=self.name)
+
+    def _iceberg_plan(self, changeset: Changeset, base: TableState | None) -> Changeset | None:
+        plan = self._plan(changeset, base)
+        if plan is None or base is not None:
+            return plan
+        # Delta's vacuum deletes what its log does not name, but nothing below a name that begins with `_`.
+        return replace(plan, properties={**plan.properties, METADATA_PATH: f"{self.location}/_iceberg"})
 
     def _commit_side(self, table: Table, plan: Changeset | None, base: TableState | None) -> CommitResult:
         if plan is None:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from lakeload.model.files import LiveFile
     from lakeload.model.protocols import Together
 
+_NAME_MAPPING = "schema.name-mapping.default"
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -206,6 +208,8 @@ class IcebergTable:
         model = document.model
         schema, specs, reader = model.schema(), model.specs(), self._manifests
         kinds = {number: spec.partition_type(schema).fields for number, spec in specs.items()}
+        # Migrated files carry no field ids; only readers know how to name their columns.
+        whole = _NAME_MAPPING not in document.properties
         with self._reachable():
             deletes = deletes_of(reader, document)
             return [
@@ -213,7 +217,7 @@ class IcebergTable:
                     entry,
                     model.location,
                     kinds[manifest.partition_spec_id],
-                    current=manifest.partition_spec_id == model.default_spec_id,
+                    current=whole and manifest.partition_spec_id == model.default_spec_id,
                     deletes=deletes is not None and deletes.touch(entry),
                 )
                 for manifest in reader.manifests(document)

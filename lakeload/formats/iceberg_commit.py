@@ -17,10 +17,10 @@ from lakeload.errors import TableError
 from lakeload.formats.iceberg_document import (
     DELETE_OLD,
     KEEP_VERSIONS,
-    METADATA_PATH,
     Change,
     Document,
     NewTable,
+    metadata_folder,
 )
 from lakeload.formats.iceberg_files import Deletes, relative
 from lakeload.formats.iceberg_layout import to_layout, to_sort_order, to_spec
@@ -113,7 +113,7 @@ class Planner:
             order=order.order_id or None,
             properties=properties,
             reader=self._reader,
-            store=self._store(properties[METADATA_PATH].rstrip("/")),
+            store=self._store(metadata_folder(properties, self._location)),
             now_ms=self._now_ms,
         )
         snapshot = builder.build(changeset, {}, [])
@@ -224,11 +224,9 @@ class Planner:
 def new_properties(location: str) -> dict[str, str]:
     """Properties of a table lakeload creates.
 
-    Metadata goes to a directory whose name begins with an underscore, so that Delta's vacuum leaves it
-    alone when both formats share the place; old metadata files are deleted, since each lists all snapshots.
+    Old metadata files are deleted, since each lists all snapshots.
     """
     return {
-        METADATA_PATH: f"{location}/_iceberg",
         "write.data.path": f"{location}/data",
         KEEP_VERSIONS: "20",
         DELETE_OLD: "true",

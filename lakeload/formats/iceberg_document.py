@@ -154,8 +154,7 @@ class Document:
     @cached_property
     def metadata_root(self) -> str:
         """Directory of metadata files and manifests."""
-        found = self.properties.get(METADATA_PATH) or f"{self.get('location').rstrip('/')}/metadata"
-        return found.rstrip("/")
+        return metadata_folder(self.properties, self.get("location"))
 
     @cached_property
     def _snapshots(self) -> list[dict[str, Any]]:
@@ -246,6 +245,16 @@ class Document:
         listed = {entry["metadata-file"] for entry in after.get("metadata-log", [])} | {after.location}
         known = [entry["metadata-file"] for entry in self.get("metadata-log", [])]
         return [path for path in known if path not in listed]
+
+
+def metadata_folder(properties: Mapping[str, str], location: str) -> str:
+    """Directory of metadata files and manifests of a table with these properties.
+
+    Example:
+        >>> metadata_folder({}, "s3://lake/default/events")
+        's3://lake/default/events/metadata'
+    """
+    return (properties.get(METADATA_PATH) or f"{location.rstrip('/')}/metadata").rstrip("/")
 
 
 def created(location: str, change: Change) -> Document:

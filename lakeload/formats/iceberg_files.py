@@ -168,7 +168,10 @@ def live_file(
         current: Whether that spec is the table's present one.
         deletes: Whether rows of the file are marked deleted.
     """
+    from pyiceberg.manifest import FileFormat
+
     file = entry.data_file
+    current = current and file.file_format == FileFormat.PARQUET  # others cannot be rewritten here
     values = tuple(from_internal(file.partition[i], kind.field_type) for i, kind in enumerate(kinds))
     path = relative(file.file_path, location)
     return LiveFile(path, file.file_size_in_bytes, file.record_count, values, deletes, current)

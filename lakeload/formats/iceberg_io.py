@@ -25,7 +25,8 @@ def file_io(store: Store) -> Any:
         'PyArrowFileIO'
     """
     properties = store.options.for_pyiceberg()
-    if store.local or SCHEMES[store.root.partition("://")[0]] == "aws":
+    keys = store.options.lender is None  # only the store renews what a catalog lends
+    if store.local or (keys and SCHEMES[store.root.partition("://")[0]] == "aws"):
         from pyiceberg.io.pyarrow import PyArrowFileIO
 
         return PyArrowFileIO(properties)

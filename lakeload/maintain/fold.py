@@ -19,7 +19,7 @@ from lakeload.model.changes import Changeset, Conflict, RemoveFiles
 from lakeload.model.files import LiveFile, Value
 from lakeload.model.protocols import Table
 from lakeload.model.table import TableState
-from lakeload.write.rewrite import rewrite
+from lakeload.write.rewrite import rewrite_live
 from lakeload.write.store import Store
 from lakeload.write.writer import WriteOptions
 
@@ -64,7 +64,7 @@ def fold(
     if not chosen:
         return None
     paths = [file.path for file in chosen]
-    added = rewrite(store, paths, state.schema, replace(options, layout=state.layout))
+    added = rewrite_live(store, chosen, state.schema, replace(options, layout=state.layout))
     changeset = Changeset(
         load_id=options.load_id,
         operation="replace",

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from lakeload.errors import ConfigError, StorageError
 from lakeload.storage_options import SCHEMES, StorageOptions
+from lakeload.write.lent import lent_filesystem
 
 if TYPE_CHECKING:
     import fsspec
@@ -190,7 +191,7 @@ class Store:
             if self._put_if_absent(path, data):
                 self.filesystem.rm_file(self.uri(path))
                 raise StorageError(
-                    "the server ignores conditional puts (If-None-Match): commits would overwrite one another",
+                    "the server ignores conditional puts (If-None-Match): commits would be lost",
                     place=server[0],
                     hint="Use a server that honours them; see docs/guides/object-stores.md.",
                 )
@@ -248,6 +249,8 @@ def open_filesystem(location: str, options: StorageOptions) -> fsspec.AbstractFi
         ConfigError: The scheme is not known, its library is not installed, or credentials are missing.
     """
     scheme = location.partition("://")[0]
+    if options.lender is not None and SCHEMES.get(scheme) == "aws":
+        return lent_filesystem(options, options.lender)
     arguments = {**options.for_fsspec(location), "use_listings_cache": False}
     try:
         match SCHEMES.get(scheme):

@@ -58,7 +58,7 @@ def check_objects(cloud: Cloud) -> None:
     assert place.names("a") == ["big.bin"]
 
 
-def check_one_winner(cloud: Cloud, writers: int = 6, races: int = 10) -> None:
+def check_one_winner(cloud: Cloud, writers: int = 4, races: int = 10) -> None:
     """Several processes put one key at once: exactly one is told that it did, and its bytes are there."""
     place = store(cloud, prefix(cloud))
     with ProcessPoolExecutor(writers, multiprocessing.get_context("spawn")) as pool:

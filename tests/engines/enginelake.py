@@ -122,6 +122,16 @@ class EngineLake(Place):
         self._register_in_trino(table)
         return f"delta.{self.namespace}.{table}"
 
+    def clickhouse(self, form: str, table: str = "t") -> str:
+        """The table in a statement for ClickHouse."""
+        s3 = self.engines.s3
+        url = f"{s3.endpoint}/{self.location(table).removeprefix('s3://')}"
+        if form == "delta":
+            return f"deltaLake('{url}', '{s3.access_key}', '{s3.secret_key}')"
+        inside = self.metadata_location(table).removeprefix(self.location(table) + "/")
+        setting = f"SETTINGS iceberg_metadata_file_path = '{inside}'"
+        return f"icebergS3('{url}', '{s3.access_key}', '{s3.secret_key}', {setting})"
+
     def read_by(self, engine: str, form: str, table: str = "t") -> pa.Table:
         """All rows as the engine sees them, without generated partition columns."""
         schema = self.table(table).schema()
@@ -217,16 +227,9 @@ def _chdb(lake: EngineLake, form: str, table: str) -> pa.Table:
     """ClickHouse, in this process."""
     import chdb
 
-    s3 = lake.engines.s3
-    url = f"{s3.endpoint}/{lake.location(table).removeprefix('s3://')}"
-    function = "deltaLake" if form == "delta" else "icebergS3"
-    settings = ""
-    if form == "iceberg":
-        inside = lake.metadata_location(table).removeprefix(lake.location(table) + "/")
-        settings = f", SETTINGS iceberg_metadata_file_path = '{inside}'"
     schema = lake.table(table).schema()
     names = ", ".join(f"`{name}`" for name in schema.names)
-    query = f"SELECT {names} FROM {function}('{url}', '{s3.access_key}', '{s3.secret_key}'{settings})"
+    query = f"SELECT {names} FROM {lake.clickhouse(form, table)}"
     found = pa.table(chdb.query(f"{query} SETTINGS output_format_arrow_string_as_string = 0", "ArrowTable"))
     return pa.table({field.name: _as_stored(found[field.name], field.type) for field in schema})
 

@@ -185,3 +185,31 @@ def test_namespace_of_another_warehouse_is_not_found(
     with pytest.raises(ll.TableError) as caught:
         ll.load([{"id": 2}], other, table="t")
     print(caught.value)
+
+
+@pytest.fixture(scope="module")
+def lending(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IcebergRest]:
+    """Iceberg's own server, told to hand out the keys of its storage."""
+    with started(lambda: IcebergRest(tmp_path_factory.mktemp("lending"), s3, lends=True)) as server:
+        yield server
+
+
+def lent(server: IcebergRest | Nessie, s3: S3, namespace: str, how: str, **given: object) -> ll.Lakehouse:
+    """A lake whose own keys may read but not write the tables' bucket."""
+    options = {
+        "format": "iceberg",
+        "catalog": f"{server.uri}&access-delegation={how}",
+        "storage_options": s3.storage_options,
+        "namespace": namespace,
+    }
+    return ll.Lakehouse(server.warehouse, **(options | given))
+
+
+def test_vended_credentials_are_what_the_files_of_a_table_are_written_and_read_with(
+    lending: IcebergRest, s3: S3, rest_namespace: str, tmp_path: Path
+) -> None:
+    there = lent(lending, s3, rest_namespace, "vended-credentials")
+    for number in (1, 2):
+        ll.load([{"id": number}], there, table="t", fold=False)
+    assert sorted(there.table("t").to_arrow(["id"]).column("id").to_pylist()) == [1, 2]
+    assert there.table("t").to_polars().collect().height == 2

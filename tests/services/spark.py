@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from services import jars
+from services import jars, logstore
 from services.java import java_home
 from services.seaweedfs import REGION, S3, RestCatalog
 
@@ -42,6 +42,7 @@ class Spark:
             builder = builder.config(key, value)
         self._session = builder.getOrCreate()
         self._session.sparkContext.setLogLevel("ERROR")
+        logstore.compile_into(self._session, self.directory / "classes")
 
     def stop(self) -> None:
         """Close the session and end the Java process; a second call does nothing."""
@@ -77,6 +78,9 @@ class Spark:
             "spark.databricks.delta.snapshotPartitions": "2",
             "spark.sql.warehouse.dir": str(self.directory / "warehouse"),
             "spark.local.dir": tempfile.mkdtemp(dir=self.directory),
+            # s3a:// is for tables with other writers, s3:// has Delta's own log store.
+            "spark.delta.logStore.s3a.impl": logstore.NAME,
+            "spark.driver.extraClassPath": logstore.classpath(self.directory / "classes"),
             "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension,"
             "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
             "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",

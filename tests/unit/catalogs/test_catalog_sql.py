@@ -38,7 +38,7 @@ def test_tables_are_listed_by_namespace_and_forgotten_when_dropped(tmp_path: Pat
     assert (found.list("ns"), found.list("other")) == (["a", "b"], ["c"])
     found.drop("ns", "a")
     assert found.list("ns") == ["b"]
-    assert Store(f"{tmp_path}/ns/a").names("_iceberg")
+    assert Store(f"{tmp_path}/ns/a").names("metadata")
     with pytest.raises(CatalogError, match=r"no such table \(table ns.a"):
         found.drop("ns", "a")
 
@@ -99,7 +99,7 @@ def test_of_many_writers_at_once_each_lands_once(tmp_path: Path) -> None:
     assert state.sequences == {"p0": 5, "p1": 5, "p2": 5}
     assert table.scan(state, None).read_all().num_rows == 15
     assert len(table.history()) == 15
-    listed = {name for name in store.names("_iceberg") if name.endswith(".metadata.json")}
+    listed = {name for name in store.names("metadata") if name.endswith(".metadata.json")}
     assert len(listed) <= 21, "a lost race leaves no metadata file"
 
 
@@ -152,8 +152,8 @@ def test_something_else_at_the_databases_place_is_told(tmp_path: Path) -> None:
 
 def test_a_metadata_file_that_is_gone_is_named(tmp_path: Path) -> None:
     create(catalog(tmp_path), tmp_path)
-    for name in Store(f"{tmp_path}/ns/t").names("_iceberg"):
-        (tmp_path / "ns/t/_iceberg" / name).unlink()
+    for name in Store(f"{tmp_path}/ns/t").names("metadata"):
+        (tmp_path / "ns/t/metadata" / name).unlink()
     with pytest.raises(StorageError, match="metadata file is gone"):
         catalog(tmp_path).open("ns", "t", f"{tmp_path}/ns/t").load()
 

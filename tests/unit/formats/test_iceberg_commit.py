@@ -102,7 +102,7 @@ def test_creating_with_files_is_one_metadata_version_with_one_snapshot(lab: Lab)
     state = lab.create(1, 2, token=Token("p", 1))
     assert state.owned
     assert state.sequences == {"p": 1}
-    assert [name for name in lab.store.names("_iceberg") if name.endswith(".metadata.json")] == [
+    assert [name for name in lab.store.names("metadata") if name.endswith(".metadata.json")] == [
         state.handle.location.rpartition("/")[2]
     ]
     assert [version.operation for version in lab.table().history()] == ["append"]
@@ -143,9 +143,9 @@ def test_the_slower_of_two_appends_conflicts_and_leaves_no_metadata_behind(lab: 
     base = lab.create(1)
     one, other = lab.table(), lab.table()
     assert isinstance(one.commit(append(lab.file(2)), base), Committed)
-    before = lab.store.names("_iceberg")
+    before = lab.store.names("metadata")
     assert isinstance(other.commit(append(lab.file(3)), base), Conflict)
-    assert lab.store.names("_iceberg") == before
+    assert lab.store.names("metadata") == before
     assert lab.ids() == [1, 2]
 
 
@@ -389,7 +389,7 @@ def test_many_appends_keep_few_manifests_every_snapshot_and_every_row_as_an_appe
     assert lab.ids() == list(range(60))
     assert len(library.metadata.snapshots) == 61
     assert len(library.current_snapshot().manifests(library.io)) < 40
-    assert len([name for name in lab.store.names("_iceberg") if name.endswith(".metadata.json")]) <= 21
+    assert len([name for name in lab.store.names("metadata") if name.endswith(".metadata.json")]) <= 21
     first = library.metadata.snapshots[0].snapshot_id
     assert sorted(_appended(library, first)) == list(range(1, 60))
 

@@ -163,7 +163,7 @@ def test_files_without_field_ids_are_read_by_the_tables_name_mapping(tmp_path: P
     ]
 
 
-@pytest.mark.parametrize("what", ["data", "_iceberg/m-", "_iceberg/snap-"])
+@pytest.mark.parametrize("what", ["data", "metadata/m-", "metadata/snap-"])
 def test_a_file_that_is_gone_is_named_with_a_way_out(tmp_path: Path, what: str) -> None:
     table, _ = filled(str(tmp_path), columns(id=pa.int64()), [{"id": 1}])
     (gone,) = Path(table.location).glob(f"{what}*" if "/" in what else f"{what}/*")
