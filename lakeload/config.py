@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from lakeload.errors import ConfigError
 
@@ -138,12 +137,3 @@ def resolve_references(text: str) -> str:
         return found
 
     return _REFERENCE.sub(value, text)
-
-
-def __getattr__(name: str) -> Any:
-    # TRANSITION: the place these had before; removed once no module asks here any more.
-    if name in ("StorageOptions", "STORAGE_KEYS"):
-        from lakeload import storage_options
-
-        return getattr(storage_options, name)
-    raise AttributeError(name)

@@ -24,7 +24,7 @@ from lakeload.maintain.fold import fold
 from lakeload.model.changes import Changeset, Token
 from lakeload.model.cursor import Checkpoint
 from lakeload.model.layout import Layout
-from lakeload.model.mode import Append
+from lakeload.model.mode import Append, Overwrite
 from lakeload.model.progress import Progress
 from lakeload.model.protocols import Table
 from lakeload.model.table import TARGET_SIZE_PROPERTY, TableState
@@ -129,6 +129,9 @@ class Run:
         state = table.load()
         self._lake.check_name(name)
         self._lake.check(name, state)
+        mode = resource.spec.mode
+        if state is not None and isinstance(mode, Overwrite):
+            table.check_overwrite(state, partitions=mode.partitions is not None)
         options = WriteOptions(
             layout=Layout(),
             load_id=self._load_id,
@@ -148,7 +151,7 @@ class Run:
         )
         result = run_task(task, self._progress)
         known = recovered.fingerprints.get(name) if recovered else None
-        repeated = isinstance(resource.spec.mode, Append) and result.fingerprint == known
+        repeated = isinstance(mode, Append) and result.fingerprint == known
         part = _Part(name, resource, table, state, options, result, repeated, seconds=dict(result.seconds))
         if repeated:
             self._discard([part])

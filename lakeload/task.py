@@ -207,6 +207,7 @@ class _Run:
                 table=spec.name,
                 hint="Leave partition_by out, or load into a new table.",
             )
+        self._check_partitions(state.layout)
         return Layout(state.layout.partition_by, declared.sort_by or state.layout.sort_by)
 
     def _check_partitions(self, layout: Layout) -> None:

@@ -21,6 +21,7 @@ from services.iceberg_rest import IcebergRest
 from services.java import NoJava
 from services.moto import Glue, Moto
 from services.nessie import Nessie
+from services.postgres import Postgres
 from services.seaweedfs import S3, RestCatalog, SeaweedFS, binary
 
 REQUIRE_ALL = os.environ.get("LAKELOAD_REQUIRE_ALL") == "1"
@@ -137,6 +138,17 @@ def glue(request: pytest.FixtureRequest) -> Glue:
     storage = {name: value for name, value in keys.items() if value}
     warehouse = os.environ["LAKELOAD_TEST_GLUE_WAREHOUSE"].rstrip("/")
     return Glue(f"glue://?region={region}", {**storage, "aws_region": region}, warehouse)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, one per run; tests make databases of their own in it."""
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture

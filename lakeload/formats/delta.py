@@ -21,6 +21,7 @@ from lakeload.errors import LakeloadError, StorageError
 from lakeload.formats import delta_log as log
 from lakeload.formats import delta_scan
 from lakeload.formats.delta_changes import LOAD_ID_KEY, OPERATION_KEY, Gone, plan
+from lakeload.formats.delta_features import check_removal
 from lakeload.formats.delta_state import View, view
 from lakeload.formats.delta_stats import whole_number
 from lakeload.model.changes import AlreadyApplied, Changeset, CommitResult, Committed, Conflict
@@ -139,6 +140,15 @@ class DeltaFormatTable:
         # The change is published; a checkpoint only makes the next cold read faster.
         with contextlib.suppress(Exception):
             self._library(version).create_checkpoint()
+
+    def check_overwrite(self, state: TableState, *, partitions: bool) -> None:
+        """Refuse tables that are append-only or keep a record of every removed row.
+
+        Raises:
+            TableError: Naming the property.
+        """
+        del partitions  # a table forbids both or none
+        check_removal(state.properties, changes_rows=True, table=self._name)
 
     def files(self, state: TableState) -> Sequence[LiveFile]:
         """Live data files of that version."""

@@ -134,4 +134,4 @@ def _part(kept: pa.Array, start: int, rows: int) -> pa.Array:
     """The flags of one batch; rows past the end of the list are kept."""
     found = kept.slice(start, rows)
     missing = rows - len(found)
-    return pa.concat_arrays([found, pa.repeat(pa.scalar(True), missing)]) if missing else found  # noqa: FBT003 - a value
+    return pa.concat_arrays([found, pa.repeat(pa.scalar(True), missing)]) if missing else found

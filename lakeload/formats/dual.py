@@ -86,6 +86,16 @@ class DualTable:
         applied = isinstance(first, AlreadyApplied) and isinstance(second, AlreadyApplied)
         return AlreadyApplied(first.version) if applied else Committed(first.version)
 
+    def check_overwrite(self, state: TableState, *, partitions: bool) -> None:
+        """Refuse what either side refuses.
+
+        Raises:
+            TableError: By one of the sides.
+        """
+        for name, table in zip(self.formats, (self._delta, self._iceberg), strict=True):
+            if name in state.sides:
+                table.check_overwrite(state.sides[name], partitions=partitions)
+
     def files(self, state: TableState) -> Sequence[LiveFile]:
         """Live files both sides refer to."""
         if len(state.sides) < len(self.formats):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakeload.errors import StorageError, TableError
-from lakeload.formats.iceberg_commit import Moved, Planner, deletes_of
+from lakeload.formats.iceberg_commit import Moved, Planner, deletes_of, older_partitioning
 from lakeload.formats.iceberg_document import (
     FORMAT_VERSION,
     Change,
@@ -197,6 +197,20 @@ class IcebergTable:
     def _planner(self) -> Planner:
         now_ms = round(self._now().timestamp() * 1000)
         return Planner(self._name, self._store.root, self._manifests, self._open_store, now_ms)
+
+    def check_overwrite(self, state: TableState, *, partitions: bool) -> None:
+        """Refuse single partitions of a table some of whose files follow an older partitioning.
+
+        Raises:
+            TableError: There are such files.
+        """
+        if not partitions:
+            return
+        document: Document = state.handle
+        with self._reachable():
+            for manifest in self._manifests.manifests(document):
+                if is_data(manifest) and manifest.partition_spec_id != document.model.default_spec_id:
+                    raise older_partitioning(self._name, manifest.manifest_path)
 
     def files(self, state: TableState) -> Sequence[LiveFile]:
         """Live data files of that version.

@@ -198,12 +198,7 @@ class Planner:
         def inside(entry: ManifestEntry) -> bool:
             file = entry.data_file
             if file.spec_id != spec.spec_id:
-                raise TableError(
-                    "single partitions cannot be overwritten: a live file follows an older partitioning",
-                    table=self._table,
-                    place=relative(file.file_path, model.location),
-                    hint="Rewrite the table's files with another engine, or overwrite the whole table.",
-                )
+                raise older_partitioning(self._table, relative(file.file_path, model.location))
             values = tuple(from_internal(file.partition[i], kind) for i, kind in enumerate(kinds))
             return values in partitions
 
@@ -231,6 +226,16 @@ def new_properties(location: str) -> dict[str, str]:
         KEEP_VERSIONS: "20",
         DELETE_OLD: "true",
     }
+
+
+def older_partitioning(table: str, place: str) -> TableError:
+    """Single partitions cannot be told in a file that follows another partitioning."""
+    return TableError(
+        "single partitions cannot be overwritten: a live file follows an older partitioning",
+        table=table,
+        place=place,
+        hint="Rewrite the table's files with another engine, or overwrite the whole table.",
+    )
 
 
 def deletes_of(reader: ManifestReader, document: Document) -> Deletes | None:

@@ -54,6 +54,18 @@ class Table(Protocol):
         """
         ...
 
+    def check_overwrite(self, state: TableState, *, partitions: bool) -> None:
+        """Refuse, before anything is written for it, a load that `commit` would refuse.
+
+        Args:
+            state: The table as it is.
+            partitions: Single partitions are to be overwritten, not the whole table.
+
+        Raises:
+            TableError: Rows of this table cannot be replaced in this way.
+        """
+        ...
+
     def files(self, state: TableState) -> Sequence[LiveFile]:
         """Live data files of that version."""
         ...

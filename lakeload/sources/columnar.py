@@ -54,7 +54,8 @@ def _opened(file: File) -> pq.ParquetFile:
     with reading(file.path):
         source: Any = file.path if file.local else pa.PythonFile(file.open(), mode="r")
         try:
-            return pq.ParquetFile(source, pre_buffer=not file.local)
+            # Spark's timestamps (INT96) reach further than the nanoseconds Arrow would read them as.
+            return pq.ParquetFile(source, pre_buffer=not file.local, coerce_int96_timestamp_unit="us")
         except pa.ArrowInvalid as error:
             raise SourceError(
                 f"not a Parquet file: {_reason(error)}", place=file.path, hint="Fetch or write it again."

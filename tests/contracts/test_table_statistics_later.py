@@ -287,13 +287,13 @@ def test_decimals_of_38_digits_are_found_in_their_partitions(local_place: Place,
                 ).fetchall()
             if "iceberg" in place.formats:
                 metadata = place.metadata_location()
-                found["iceberg"] = duck.execute(
-                    f"SELECT id FROM iceberg_scan('{metadata}') WHERE p = {literal}"
-                ).fetchall()
+                if not by.startswith(
+                    "truncate"
+                ):  # DuckDB 1.5 truncates decimals without their sign and upper half
+                    query = f"SELECT id FROM iceberg_scan('{metadata}') WHERE p = {literal}"
+                    found["iceberg"] = duck.execute(query).fetchall()
                 where = EqualTo("p", Decimal(text))
                 found["pyiceberg"] = [
                     (row,) for row in static_table(metadata).scan(where).to_arrow()["id"].to_pylist()
                 ]
-        if by.startswith("truncate"):
-            found.pop("iceberg", None)  # DuckDB 1.5 rounds decimals down without their sign and upper half
         assert all(ids == [(number,)] for ids in found.values()), f"{text}: {found}"

@@ -16,7 +16,7 @@ from readers import connect
 SQL = ("spark", "trino", "duckdb", "chdb")
 """Engines asked in SQL."""
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {"=": operator.eq, "<": operator.lt, ">=": operator.ge}
-_AT_ONCE = 24
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True)

@@ -249,6 +249,7 @@ def test_lost_answer_of_a_commit_that_landed_is_looked_up(shop: Shop, wire: Wire
     ll.load([{"id": 1}], lake, table="t")
     wire.cut_after(b"alter_table_with_environment_context", lambda: None)
     ll.load([{"id": 2}], lake, table="t")
+    assert wire.cuts == 1
     assert shop.ids() == [1, 2]
     assert locks(shop) == []
 
@@ -264,6 +265,7 @@ def test_lock_is_given_back_over_another_connection_when_the_first_breaks(
         ll.load([{"id": 2}], lake, table="t")
     except ll.CatalogError:
         assert word == b"lock"
+    assert wire.cuts == (word != b"check_lock"), "nobody else holds the lock, so nobody asks again"
     assert locks(shop) == []
     ll.load([{"id": 3}], lake, table="t")
     assert shop.ids() == [1, 2, 3]

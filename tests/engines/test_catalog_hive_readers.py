@@ -106,10 +106,8 @@ def hive_trino(trino: Trino, hive: Hive, s3: S3) -> Trino:
 
 
 @pytest.fixture
-def shared(
-    hive: Hive, hive_spark: HiveSpark, hive_trino: Trino, s3: S3, s3_prefix: str, rest_namespace: str
-) -> Shared:
-    return Shared(hive, hive_spark, hive_trino, s3, s3_prefix, rest_namespace)
+def shared(hive_spark: HiveSpark, hive_trino: Trino, s3: S3, s3_prefix: str, rest_namespace: str) -> Shared:
+    return Shared(hive_spark.hive, hive_spark, hive_trino, s3, s3_prefix, rest_namespace)
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlencode
 
+import pyarrow as pa
 import pytest
 from conftest import started
+from readers import pyiceberg_properties
 from services.iceberg_rest import IcebergRest
 from services.nessie import Nessie
-from services.proxy import Proxy
+from services.proxy import Proxy, Request
 from services.seaweedfs import S3, RestCatalog
 from services.tokens import CLIENT, SECRET, Tokens
 
@@ -48,7 +50,7 @@ def client(tokens: Tokens, secret: str = SECRET) -> dict[str, str]:
     return {"credential": f"{CLIENT}:{secret}", "oauth2-server-uri": tokens.url, "scope": "lakes"}
 
 
-def lake(server: Nessie, s3: S3, namespace: str, catalog: str) -> ll.Lakehouse:
+def lake(server: Nessie | IcebergRest, s3: S3, namespace: str, catalog: str) -> ll.Lakehouse:
     return ll.Lakehouse(
         server.warehouse,
         format="iceberg",
@@ -113,10 +115,9 @@ def test_who_is_not_let_in_is_told_why_and_nothing_is_registered(
     with pytest.raises(ll.CatalogError) as caught:
         ll.load([{"id": 1}], lake(guarded, s3, rest_namespace, uri(guarded, **query)), table="t")
     message = str(caught.value)
-    print(message)
     assert word in message
     assert caught.value.hint
-    assert caught.value.place == guarded.endpoint
+    assert caught.value.place in (guarded.endpoint, "http://127.0.0.1:9/token")
     for secret in (query.get("token", "-----"), "not-the-secret", SECRET):
         assert secret not in message
     known = lake(guarded, s3, rest_namespace, uri(guarded, token=tokens.token()))
@@ -137,7 +138,6 @@ def test_wrong_secret_of_the_catalogs_own_token_endpoint_is_named(
     )
     with pytest.raises(ll.CatalogError) as caught:
         ll.load([{"id": 1}], there, table="t")
-    print(caught.value)
     assert "credential" in str(caught.value)
     assert "another-secret" not in str(caught.value)
 
@@ -161,7 +161,6 @@ def test_address_that_is_not_the_catalogs_is_named(
     }
     with pytest.raises(ll.CatalogError) as caught:
         ll.load([{"id": 1}], lake(nessie, s3, rest_namespace, uris[case]), table="t")
-    print(caught.value)
     assert caught.value.place
     assert caught.value.hint
     assert "\n" not in str(caught.value)
@@ -181,10 +180,8 @@ def test_namespace_of_another_warehouse_is_not_found(
     )
     with pytest.raises(ll.TableError) as caught:
         other.table("t").to_arrow()
-    print(caught.value)
     with pytest.raises(ll.TableError) as caught:
         ll.load([{"id": 2}], other, table="t")
-    print(caught.value)
 
 
 @pytest.fixture(scope="module")
@@ -194,22 +191,131 @@ def lending(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iceber
         yield server
 
 
-def lent(server: IcebergRest | Nessie, s3: S3, namespace: str, how: str, **given: object) -> ll.Lakehouse:
-    """A lake whose own keys may read but not write the tables' bucket."""
-    options = {
-        "format": "iceberg",
-        "catalog": f"{server.uri}&access-delegation={how}",
-        "storage_options": s3.storage_options,
-        "namespace": namespace,
-    }
-    return ll.Lakehouse(server.warehouse, **(options | given))
+@pytest.fixture
+def keyless(s3: S3) -> dict[str, str]:
+    """Storage options that say where the storage is, and no key to it."""
+    return {key: s3.storage_options[key] for key in ("aws_endpoint_url", "aws_region")}
 
 
-def test_vended_credentials_are_what_the_files_of_a_table_are_written_and_read_with(
-    lending: IcebergRest, s3: S3, rest_namespace: str, tmp_path: Path
+@pytest.mark.parametrize("formats", ["iceberg", "both"])
+def test_lake_without_a_key_of_its_own_uses_what_the_catalog_vends(
+    lending: IcebergRest, keyless: dict[str, str], rest_namespace: str, formats: str
 ) -> None:
-    there = lent(lending, s3, rest_namespace, "vended-credentials")
+    there = ll.Lakehouse(
+        lending.warehouse,
+        format=formats,
+        catalog=lending.uri,
+        storage_options=keyless,
+        namespace=rest_namespace,
+    )
     for number in (1, 2):
-        ll.load([{"id": number}], there, table="t", fold=False)
-    assert sorted(there.table("t").to_arrow(["id"]).column("id").to_pylist()) == [1, 2]
-    assert there.table("t").to_polars().collect().height == 2
+        ll.Pipeline("p", there).run([{"id": number}], table="t")
+    table = there.table("t")
+    assert sorted(table.to_arrow(["id"]).column("id").to_pylist()) == [1, 2]
+    assert table.to_polars().collect().height == 2
+    assert there.tables() == ["t"]
+    assert there.pipelines() == ["p"]
+    assert "lakeload_journal" not in there.catalogs.iceberg.list(rest_namespace)
+
+
+def test_keys_of_the_user_win_over_what_the_catalog_vends(
+    lending: IcebergRest, s3: S3, rest_namespace: str
+) -> None:
+    there = ll.Lakehouse(
+        lending.warehouse,
+        format="iceberg",
+        catalog=lending.uri,
+        storage_options=s3.wrong_secret,
+        namespace=rest_namespace,
+    )
+    with pytest.raises(ll.StorageError):
+        ll.load([{"id": 1}], there, table="t")
+
+
+def test_lent_keys_that_end_are_asked_for_again(lending: IcebergRest, s3: S3, rest_namespace: str) -> None:
+    """No server at hand lends keys that end, so the proxy says of the server's that they do."""
+    ll.load([{"id": 1}], lake(lending, s3, rest_namespace, lending.uri), table="t")
+    with Proxy(lending.endpoint) as proxy:
+        until: list[float] = []
+
+        def ending(request: Request) -> tuple[int, bytes] | None:
+            if not (request.method == "GET" and request.path.endswith("/tables/t")):
+                return None
+            status, body = proxy.ask(request)
+            answer = json.loads(body)
+            until.append(time.time() + 62)  # two seconds more than what is left for a request
+            answer["config"]["s3.session-token-expires-at-ms"] = str(int(until[-1] * 1000))
+            return status, json.dumps(answer).encode()
+
+        proxy.answer = ending
+        catalog = proxy.through(lending.uri) + "&access-delegation=vended-credentials"
+        store = lake(lending, s3, rest_namespace, catalog).store("t")
+        assert store.create("a", b"1")
+        first = len(until)
+        time.sleep(2.5)
+        assert store.create("b", b"2")
+        assert first >= 1
+        assert len(until) > first
+
+
+def test_requests_to_storage_are_signed_by_a_catalog_that_keeps_its_keys(
+    nessie: Nessie, s3: S3, rest_namespace: str
+) -> None:
+    _made_by_others(nessie, s3, rest_namespace)
+    with Proxy(nessie.endpoint) as proxy:
+        catalog = proxy.through(nessie.uri) + "&access-delegation=remote-signing"
+        there = lake(nessie, s3, rest_namespace, catalog)
+        for number in (1, 2):
+            ll.load([{"id": number}], there, table="t")
+        signed = [one.json["method"] for one in proxy.requests if "/s3sign/" in one.path]
+        assert sorted(there.table("t").to_arrow(["id"]).column("id").to_pylist()) == [1, 2]
+    assert "PUT" in signed
+    assert there.store("t").options.values.keys() == {"aws_region", "aws_endpoint_url"}
+    with pytest.raises(ll.ConfigError, match="access-delegation=vended-credentials"):
+        there.table("t").to_polars()
+
+
+def test_new_table_is_refused_where_the_catalog_signs_for_another_place(
+    nessie: Nessie, s3: S3, rest_namespace: str
+) -> None:
+    there = lake(nessie, s3, rest_namespace, nessie.uri + "&access-delegation=remote-signing")
+    with pytest.raises(ll.CatalogError) as caught:
+        ll.load([{"id": 1}], there, table="t")
+    assert f"{nessie.warehouse}/{rest_namespace}/t" in str(caught.value)
+    assert "access-delegation=none" in str(caught.value)
+    assert there.tables() == []
+
+
+def test_catalog_that_lends_nothing_is_named_when_there_are_no_keys(
+    rest_catalog: RestCatalog, keyless: dict[str, str], rest_namespace: str
+) -> None:
+    there = ll.Lakehouse(
+        rest_catalog.warehouse,
+        format="iceberg",
+        catalog=rest_catalog.uri,
+        storage_options=keyless,
+        namespace=rest_namespace,
+    )
+    with pytest.raises(ll.CatalogError) as caught:
+        ll.load([{"id": 1}], there, table="t")
+    assert "storage_options" in str(caught.value)
+    assert there.tables() == []
+
+
+def test_way_into_storage_nobody_knows_is_a_config_error(nessie: Nessie, s3: S3, rest_namespace: str) -> None:
+    with pytest.raises(ll.ConfigError, match="vended-credentials"):
+        ll.load(
+            [{"id": 1}],
+            lake(nessie, s3, rest_namespace, nessie.uri + "&access-delegation=please"),
+            table="t",
+        )
+
+
+def _made_by_others(server: Nessie, s3: S3, namespace: str) -> None:
+    from pyiceberg.catalog.rest import RestCatalog as LibraryCatalog
+
+    library = LibraryCatalog(
+        "other", uri=server.endpoint, warehouse="lake", **pyiceberg_properties(s3.storage_options)
+    )
+    library.create_namespace(namespace)
+    library.create_table((namespace, "t"), pa.schema([("id", pa.int64())]))

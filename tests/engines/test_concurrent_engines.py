@@ -26,17 +26,17 @@ from lakeload.model.changes import Committed, Conflict
 
 GROUP = "Writing at the same time as lakeload"
 WRITERS = [(engine, form) for engine in ("trino", "spark") for form in ("delta", "iceberg")]
-BASE = [{"id": i, "part": "ab"[i % 2], "by": "base"} for i in range(10)]
+BASE = [{"id": i, "part": "ab"[i % 2], "who": "base"} for i in range(10)]
 Rows = dict[int, tuple[str, str]]
 
 STATEMENTS = {
     "insert": "INSERT INTO {t} VALUES ({n}, 'b', 'other')",
     "delete": "DELETE FROM {t} WHERE id = 3",
-    "update": "UPDATE {t} SET by = 'changed' WHERE id = 4",
+    "update": "UPDATE {t} SET who = 'changed' WHERE id = 4",
     "merge": (
         "MERGE INTO {t} AS t USING (SELECT CAST(5 AS bigint) AS id UNION ALL SELECT {n}) AS s ON t.id = s.id "
-        "WHEN MATCHED THEN UPDATE SET by = 'merged' "
-        "WHEN NOT MATCHED THEN INSERT (id, part, by) VALUES (s.id, 'a', 'merged')"
+        "WHEN MATCHED THEN UPDATE SET who = 'merged' "
+        "WHEN NOT MATCHED THEN INSERT (id, part, who) VALUES (s.id, 'a', 'merged')"
     ),
 }
 
@@ -96,11 +96,11 @@ def other(request: pytest.FixtureRequest, engines: Any) -> Other:
 
 
 def base() -> Rows:
-    return {row["id"]: (row["part"], row["by"]) for row in BASE}
+    return {row["id"]: (row["part"], row["who"]) for row in BASE}
 
 
 def rows_of(table: Any) -> list[tuple[int, str, str]]:
-    return sorted((row["id"], row["part"], row["by"]) for row in table.to_pylist())
+    return sorted((row["id"], row["part"], row["who"]) for row in table.to_pylist())
 
 
 def assert_rows(lake: EngineLake, expected: Rows, *, by: tuple[str, ...] = ()) -> None:
@@ -177,7 +177,7 @@ def test_load_that_is_overtaken_is_published_after_the_other_commit(
             before = attempts.conflicts
             statement = STATEMENTS.get(kind, "").replace("{n}", str(number + 100))
             attempts.overtake(other.compact if kind == "compact" else lambda said=statement: other.run(said))
-            new = {"id": number, "part": "a", "by": "lakeload"}
+            new = {"id": number, "part": "a", "who": "lakeload"}
             lake.load([new], mode=MODES[mode], load_columns=False, fold=False)
             rows = after_load(mode, effect(kind, rows, number + 100), number)
             assert attempts.conflicts == before + 1, f"{kind}: nobody was overtaken"
@@ -193,7 +193,7 @@ def test_fold_that_is_overtaken_gives_way_and_changes_no_row(
         for number in range(100, 109):
             if number == 108:
                 attempts.overtake(lambda: other.run("DELETE FROM {t} WHERE id = 102"), "replace")
-            new = {"id": number, "part": "a", "by": "lakeload"}
+            new = {"id": number, "part": "a", "who": "lakeload"}
             lake.load([new], load_columns=False, fold=number == 108)
             rows |= {number: ("a", "lakeload")}
         assert attempts.pending is None, "nothing was folded"
@@ -201,7 +201,7 @@ def test_fold_that_is_overtaken_gives_way_and_changes_no_row(
         del rows[102]
         assert_rows(lake, rows, by=(other.engine, "duckdb"))
         assert len(lake.data_files()) >= len(lake.table("t").files())
-        lake.load([{"id": 109, "part": "a", "by": "lakeload"}], load_columns=False)
+        lake.load([{"id": 109, "part": "a", "who": "lakeload"}], load_columns=False)
         assert_rows(lake, rows | {109: ("a", "lakeload")}, by=(other.engine,))
 
 
@@ -234,7 +234,7 @@ def test_changes_of_both_in_a_race_lose_and_double_no_row(
                 other.run(f"INSERT INTO {{t}} VALUES ({number}, 'b', 'other'), ({number + 1}, 'a', 'other')")
                 done.update({number: ("b", "other"), number + 1: ("a", "other")})
             case 1:
-                other.run(f"UPDATE {{t}} SET by = 'changed' WHERE id = {number}")
+                other.run(f"UPDATE {{t}} SET who = 'changed' WHERE id = {number}")
                 if number in done:
                     done[number] = (done[number][0], "changed")
             case 2:
@@ -255,7 +255,7 @@ def race(other: Other, act: Callable[[int], None], done: Rows) -> None:
 
     def load() -> None:
         for number in range(5000, 5000 + ROUNDS * 2):
-            lake.load([{"id": number, "part": "a", "by": "lakeload"}], load_columns=False)
+            lake.load([{"id": number, "part": "a", "who": "lakeload"}], load_columns=False)
             done[number] = ("a", "lakeload")
 
     def change() -> None:

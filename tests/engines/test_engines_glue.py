@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from services.trino import Trino, s3_properties
 
 import lakeload as ll
 
+_KEYS = "software.amazon.awssdk.auth.credentials.SystemPropertyCredentialsProvider"
 MARCH = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
 FIRST = [{"id": 1, "name": "x", "at": MARCH}]
 SECOND = [{"id": 2, "tags": ["a", "b"], "at": MARCH + dt.timedelta(days=1)}]
@@ -77,7 +79,7 @@ def trino_glue(trino: Trino, shop: Shop) -> Trino:
 
 
 @pytest.fixture
-def spark_glue(spark: Spark, shop: Shop) -> str:
+def spark_glue(spark: Spark, shop: Shop) -> Iterator[str]:
     """Name of a catalog of Spark: Iceberg's own for Glue."""
     name = f"glue_{shop.namespace}"
     settings: dict[str, Any] = {
@@ -85,8 +87,7 @@ def spark_glue(spark: Spark, shop: Shop) -> str:
         "catalog-impl": "org.apache.iceberg.aws.glue.GlueCatalog",
         "glue.endpoint": shop.glue.endpoint,
         "client.region": REGION,
-        # The mock asks for no signature; the store's keys are given apart.
-        "client.credentials-provider": "software.amazon.awssdk.auth.credentials.AnonymousCredentialsProvider",
+        "client.credentials-provider": _KEYS,
         "warehouse": shop.root,
         "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
         "s3.endpoint": shop.s3.endpoint,
@@ -96,7 +97,16 @@ def spark_glue(spark: Spark, shop: Shop) -> str:
         "cache-enabled": "false",
     }
     spark.catalog(name, settings)
-    return name
+    keys = {
+        "aws.accessKeyId": shop.glue.storage["aws_access_key_id"],
+        "aws.secretAccessKey": shop.glue.storage["aws_secret_access_key"],
+    }
+    java = spark.session._jvm.java.lang.System  # noqa: SLF001 - there is no other way to set a Java property
+    for key, value in keys.items():
+        java.setProperty(key, value)
+    yield name
+    for key in keys:
+        java.clearProperty(key)
 
 
 @pytest.mark.parametrize("form", ["delta", "iceberg"])

@@ -36,7 +36,7 @@ class HiveSpark:
     """
 
     def __init__(self, directory: Path, s3: S3, hive: Hive) -> None:
-        self.directory, self._s3, self._hive = directory, s3, hive
+        self.directory, self._s3, self.hive = directory, s3, hive
         self.log = directory / "hive_spark.log"
         self._process: subprocess.Popen[str] | None = None
 
@@ -44,7 +44,7 @@ class HiveSpark:
         """Start the process and wait until it knows the metastore's namespaces."""
         java_home(17, 21)
         self.directory.mkdir(parents=True, exist_ok=True)
-        facts = {"directory": str(self.directory), "s3": vars(self._s3), "thrift": self._hive.thrift}
+        facts = {"directory": str(self.directory), "s3": vars(self._s3), "thrift": self.hive.thrift}
         paths = os.pathsep.join(path for path in sys.path if path)
         with self.log.open("w") as log:
             self._process = subprocess.Popen(

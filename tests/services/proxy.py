@@ -20,9 +20,14 @@ class Request:
     """One request on its way to the server."""
 
     method: str
-    path: str
+    target: str
     headers: dict[str, str]
     body: bytes = field(repr=False)
+
+    @property
+    def path(self) -> str:
+        """Where it goes, without query."""
+        return self.target.split("?")[0]
 
     @property
     def json(self) -> Any:
@@ -66,24 +71,35 @@ class Proxy:
         port = self._server.server_address[1]
         return uri.replace(urlsplit(self.endpoint).netloc, f"127.0.0.1:{port}", 1)
 
+    def ask(self, request: Request) -> tuple[int, bytes]:
+        """The server's own answer to a request."""
+        # The Host header stays the proxy's, so a server that tells clients its address tells them ours.
+        headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP}
+        headers["Accept-Encoding"] = "identity"
+        connection = http.client.HTTPConnection(urlsplit(self.endpoint).netloc, timeout=60)
+        try:
+            connection.request(request.method, request.target, request.body or None, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
     def count(self, method: str, path: str) -> int:
         """How many requests of that method whose path ends like this came by."""
         return sum(one.method == method and one.path.endswith(path) for one in self.requests)
 
 
 def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
-    target = urlsplit(proxy.endpoint).netloc
-
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _pass(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = Request(self.command, self.path.split("?")[0], dict(self.headers), body)
+            request = Request(self.command, self.path, dict(self.headers), body)
             proxy.requests.append(request)
             try:
                 proxy.before(request)
-                found = proxy.answer(request) or self._ask(body)
+                found = proxy.answer(request) or proxy.ask(request)
             except OSError:
                 found = None
             if found is None or proxy.swallow(request):
@@ -96,18 +112,6 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(found[1])
-
-        def _ask(self, body: bytes) -> tuple[int, bytes]:
-            # The Host header stays the proxy's, so a server that tells clients its address tells them ours.
-            headers = {key: value for key, value in self.headers.items() if key.lower() not in _HOP}
-            headers["Accept-Encoding"] = "identity"
-            connection = http.client.HTTPConnection(target, timeout=60)
-            try:
-                connection.request(self.command, self.path, body or None, headers)
-                answer = connection.getresponse()
-                return answer.status, answer.read()
-            finally:
-                connection.close()
 
         def log_message(self, *_: object) -> None:
             pass

@@ -60,6 +60,9 @@ class Sail:
 
     def stop(self) -> None:
         """Stop the server; a second call does nothing."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.stop()  # it would look for its server at the end of the run, and keep looking
         process, self._process = self._process, None
         if process is not None:
             process.kill()  # it keeps nothing

@@ -114,7 +114,10 @@ class SeaweedFS:
         )
 
     def start(self) -> None:
-        """Start the server and wait until it takes an object and the catalog answers."""
+        """Start the server and wait until it takes an object and the catalog answers.
+
+        What it stored before is there again.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
         identities = self.directory / "s3.json"
         identities.write_text(json.dumps(self._identities()))
@@ -125,8 +128,8 @@ class SeaweedFS:
             "-admin.ui=false", "-webdav=false", f"-s3.externalUrl={self.s3.endpoint}",
             *(f"-{flag}={port}" for flag, port in self._ports.items()),
         ]  # fmt: skip
-        (self.directory / "data").mkdir()
-        with self.log.open("wb") as log:
+        (self.directory / "data").mkdir(exist_ok=True)
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.directory,
                 start_new_session=True, preexec_fn=_die_with_parent,  # noqa: PLW1509 - started before any thread
@@ -142,6 +145,13 @@ class SeaweedFS:
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self) -> None:
+        """End the server without a chance to finish anything."""
+        process, self._process = self._process, None
+        if process is not None:
             process.kill()
             process.wait()
 

@@ -18,6 +18,8 @@ class Wire:
         self._server = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        self.cuts = 0
+        """How often it was cut."""
         self._word: bytes | None = None
         self._first: Callable[[], None] | None = None
         self._then: Callable[[], None] | None = None
@@ -60,6 +62,7 @@ class Wire:
                 server.sendall(data)
                 continue
             self._word = None
+            self.cuts += 1
             if self._first is not None:
                 self._first()
                 return

@@ -11,8 +11,8 @@ import typer
 
 from lakeload.cli.app import app
 from lakeload.cli.outcome import EXIT_CODES
-from lakeload.config import STORAGE_KEYS
 from lakeload.settings import CursorSettings, LakehouseSettings, PipelineSettings, ResourceSettings
+from lakeload.storage_options import STORAGE_KEYS
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
@@ -48,7 +48,7 @@ def test_guide_names_every_key_of_pipeline_files(model: type) -> None:
 
 
 def test_storage_page_names_every_key() -> None:
-    page = (DOCS / "concepts" / "storage-and-catalogs.md").read_text(encoding="utf-8")
+    page = (DOCS / "guides" / "object-stores.md").read_text(encoding="utf-8")
     assert {key for key in STORAGE_KEYS if f"`{key}`" not in page} == set()
 
 

@@ -21,6 +21,7 @@ from lakeload.connect.target import Target
 from lakeload.errors import ConfigError
 from lakeload.storage_options import StorageOptions
 
+READS = [(engine, form) for engine in ("duckdb", "polars") for form in ("delta", "iceberg")]
 ROWS = pa.table({"id": [1, 2], "name": ["a", "it's"]})
 SECRETS = {
     "aws_access_key_id": "KEYID",
@@ -34,7 +35,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Iceberg scan planning")  # Polar
 
 def run(text: str, result: str, monkeypatch: pytest.MonkeyPatch) -> pa.Table:
     """What the snippet leaves in a variable. DuckDB's extensions come from wheels, not from the network."""
-    monkeypatch.setattr(duckdb, "connect", lambda: readers._connect(None))
+    connection = readers._connect(None)
+    monkeypatch.setattr(duckdb, "connect", lambda: connection)
     names: dict[str, Any] = {}
     exec(text, names)
     found = names[result]
@@ -50,25 +52,23 @@ def check(place: Place, engine: str, form: str, monkeypatch: pytest.MonkeyPatch)
     readers.assert_same_rows(run(text, "rows" if engine == "duckdb" else "frame", monkeypatch), ROWS)
 
 
-@pytest.mark.parametrize("form", ["delta", "iceberg"])
-@pytest.mark.parametrize("engine", ["duckdb", "polars"])
+@pytest.mark.parametrize("read", READS, ids="-".join)
 def test_snippet_reads_a_local_table(
-    engine: str, form: str, lake_root: str, monkeypatch: pytest.MonkeyPatch
+    read: tuple[str, str], lake_root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = Place(("delta", "iceberg"), lake_root)
     place.load(ROWS)
-    check(place, engine, form, monkeypatch)
+    check(place, *read, monkeypatch)
 
 
 @pytest.mark.s3
-@pytest.mark.parametrize("form", ["delta", "iceberg"])
-@pytest.mark.parametrize("engine", ["duckdb", "polars"])
+@pytest.mark.parametrize("read", READS, ids="-".join)
 def test_snippet_reads_a_table_on_s3_without_holding_its_keys(
-    engine: str, form: str, s3: S3, s3_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    read: tuple[str, str], s3: S3, s3_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = Place(("delta", "iceberg"), s3_prefix, s3.storage_options, f"sqlite:///{tmp_path}/c.db")
     place.load(ROWS)
-    check(place, engine, form, monkeypatch)
+    check(place, *read, monkeypatch)
 
 
 @pytest.mark.s3
