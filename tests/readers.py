@@ -132,8 +132,9 @@ def pyiceberg_properties(storage: Storage) -> dict[str, str]:
     """How pyiceberg reaches the place."""
     if not storage:
         return {}
+    endpoint = storage.get("aws_endpoint_url")
     return {
-        "s3.endpoint": storage["aws_endpoint_url"],
+        **({"s3.endpoint": endpoint} if endpoint else {}),
         "s3.access-key-id": storage["aws_access_key_id"],
         "s3.secret-access-key": storage["aws_secret_access_key"],
         "s3.region": storage["aws_region"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from botocore.exceptions import ClientError
-from services.seaweedfs import S3, RestCatalog, client
+from services.seaweedfs import S3, RestCatalog, SeaweedFS, client
 
 pytestmark = pytest.mark.s3
 
@@ -36,9 +36,11 @@ def test_bucket_that_does_not_exist_is_not_made_by_writing(s3: S3) -> None:
     connection.close()
 
 
-def test_iceberg_catalog_answers(rest_catalog: RestCatalog, s3: S3, rest_namespace: str) -> None:
+def test_iceberg_catalog_answers(
+    rest_catalog: RestCatalog, seaweedfs: SeaweedFS, rest_namespace: str
+) -> None:
     from pyiceberg.catalog import load_catalog
 
-    catalog = load_catalog("rest", **rest_catalog.properties(s3))
+    catalog = load_catalog("rest", **rest_catalog.properties(seaweedfs.s3))
     catalog.create_namespace(rest_namespace)
     assert (rest_namespace,) in catalog.list_namespaces()

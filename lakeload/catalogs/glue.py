@@ -76,6 +76,22 @@ class GlueCatalog:
         register = Pointer(_Entry(self._glue, namespace, name), namespace, name, store)
         return IcebergTable(name, namespace, register, store, now=self._now)
 
+    def register(self, namespace: str, name: str, metadata_location: str) -> None:
+        """Give an existing table a name. Makes the namespace if there is none.
+
+        Raises:
+            CatalogError: The name is taken, or Glue refused or did not answer.
+            StorageError: The metadata file cannot be read.
+        """
+        store = Store(metadata_location.rpartition("/")[0], self._options)
+        if not Pointer(_Entry(self._glue, namespace, name), namespace, name, store).adopt(metadata_location):
+            raise CatalogError(
+                "the name is taken",
+                table=f"{namespace}.{name}",
+                place=self.place,
+                hint="Drop that entry first, or register under another namespace.",
+            )
+
     def list(self, namespace: str) -> Sequence[str]:
         """Names of the Iceberg tables in the namespace, sorted; empty when the namespace does not exist."""
         return sorted(

@@ -4,12 +4,15 @@ Before version 4 a metastore cannot compare and swap; Iceberg's writers therefor
 lock of the table while they read and replace its entry. lakeload, Spark, Trino and pyiceberg all take it.
 It is the last moment of extract → normalize → write → commit and lasts milliseconds.
 
-The lock of a writer that died stays until the metastore gives it up (`metastore.txn.timeout`, five minutes
-by default). Waiting therefore ends, with an error that names the holder.
+The lock of a writer that died stays. By Hive's rule it is void when nobody has kept it alive for
+`metastore.txn.timeout` (five minutes by default), but a metastore only acts on that rule when its
+housekeeping runs, which many leave off. So a void lock is released by the writer it stops; for any other lock
+waiting ends with an error that names the holder.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 import uuid
 from collections.abc import Iterator
@@ -25,6 +28,18 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 """Seconds to wait for other writers."""
 _LONGEST_WAIT = 1.0
+_TIMEOUT = "metastore.txn.timeout"
+_DURATION = re.compile(r"^(\d+)\s*([a-z]*)$")
+_MILLISECONDS = {
+    "ms": 1,
+    "msec": 1,
+    "": 1000,
+    "s": 1000,
+    "sec": 1000,
+    "m": 60_000,
+    "min": 60_000,
+    "h": 3_600_000,
+}
 
 
 class TableLock:
@@ -35,14 +50,11 @@ class TableLock:
         hive: An open connection, which the caller uses under the lock too.
         namespace: Namespace of the table.
         name: Name of the table.
-        patience: Seconds to wait for other writers.
     """
 
-    def __init__(
-        self, metastore: Metastore, hive: Client, namespace: str, name: str, *, patience: float = PATIENCE
-    ) -> None:
+    def __init__(self, metastore: Metastore, hive: Client, namespace: str, name: str) -> None:
         self._metastore, self._hive = metastore, hive
-        self._namespace, self._name, self._patience = namespace, name, patience
+        self._namespace, self._name = namespace, name
         self._agent = f"lakeload {uuid.uuid4()}"
         self._number: int | None = None
 
@@ -88,22 +100,39 @@ class TableLock:
                 f"the table is locked by {self._holder()}",
                 table=f"{self._namespace}.{self._name}",
                 place=self._metastore.place,
-                hint="Run the load again. If that writer is dead, the metastore gives its lock up after "
-                "metastore.txn.timeout, five minutes by default.",
+                hint="Run the load again. The lock of a dead writer is void after the metastore's setting "
+                f"{_TIMEOUT}, five minutes by default; then the next load releases it.",
             )
 
     def _waited(self) -> int:
         from hive_metastore.ttypes import CheckLockRequest, LockState
         from tenacity import Retrying, retry_if_result, stop_after_delay, wait_random_exponential
 
+        self._release_void()
         asking = Retrying(
             retry=retry_if_result(lambda found: found == LockState.WAITING),
             wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_WAIT),
-            stop=stop_after_delay(self._patience),
+            stop=stop_after_delay(PATIENCE),
             retry_error_callback=lambda _: LockState.WAITING,
         )
         state: int = asking(lambda: self._hive.check_lock(CheckLockRequest(lockid=self._number)).state)
         return state
+
+    def _release_void(self) -> None:
+        """Release locks nobody has kept alive for as long as Hive asks for, by the metastore's clock."""
+        from hive_metastore.ttypes import NoSuchLockException, UnlockRequest
+
+        found = self._locks(self._hive)
+        now = next((lock.lastheartbeat for lock in found if lock.lockid == self._number), 0)
+        match = _DURATION.match(str(self._hive.get_config_value(_TIMEOUT, "300s")).strip().lower())
+        if match is None or match[2] not in _MILLISECONDS:
+            return
+        limit = int(match[1]) * _MILLISECONDS[match[2]]
+        for lock in found:
+            # Locks of a transaction live and die with it, and are kept alive by it.
+            if not lock.txnid and lock.lastheartbeat and now - lock.lastheartbeat > limit:
+                with suppress(NoSuchLockException):
+                    self._hive.unlock(UnlockRequest(lockid=lock.lockid))
 
     def _holder(self) -> str:
         from hive_metastore.ttypes import LockState

@@ -94,6 +94,19 @@ class Pointer:
                 self._delete(path)
         return after
 
+    def adopt(self, location: str) -> bool:
+        """Make the entry of a table that exists already; `False` when the name is taken.
+
+        Args:
+            location: The table's newest metadata file.
+
+        Raises:
+            CatalogError: The catalog refused, or it is not known whether it did it.
+            StorageError: The metadata file cannot be read.
+        """
+        found = Document.parse(location, self._read(location))
+        return self._pointing.swap(None, found) or self._pointing.location() == location
+
     def _landed(self, after: Document, change: Change) -> Document | None:
         location = self._pointing.location()
         if location == after.location:

@@ -160,18 +160,10 @@ class Server:
     @contextmanager
     def guarded(self, table: str | None = None) -> Iterator[None]:
         """Turn refusals and silence of the server into `CatalogError` with the way out."""
-        from pydantic import ValidationError
-
         try:
             yield
         except CatalogError:
             raise
-        except ValidationError:
-            raise CatalogError(
-                "what answers there is no Iceberg REST catalog",
-                place=self.place,
-                hint="Give the address that is followed by /v1/config.",
-            ) from None
         except OSError as error:  # what the HTTP client raises for every failure of the connection
             request = getattr(error, "request", None)  # may be one for a token, to another server
             raise CatalogError(
@@ -181,6 +173,12 @@ class Server:
                 hint="Check that the server runs and that the address is right.",
             ) from None
         except Exception as error:
+            if type(error).__module__.startswith("pydantic"):  # the answer is not what its models say
+                raise CatalogError(
+                    "what answers there is no Iceberg REST catalog",
+                    place=self.place,
+                    hint="Give the address that is followed by /v1/config.",
+                ) from None
             if not type(error).__module__.startswith("pyiceberg.") and not isinstance(
                 error, NotImplementedError
             ):

@@ -151,6 +151,9 @@ def _kind(field: PartitionField, schema: pa.Schema, table: str) -> pa.DataType:
 def _value(text: str, kind: pa.DataType) -> Value:
     if pa.types.is_timestamp(kind):
         return _timestamp(text, zoned=kind.tz is not None)
+    if pa.types.is_float32(kind):
+        # Engines write the shortest text, "0.1"; the value beside it in our files is the float itself.
+        return pa.scalar(float(text), pa.float32()).as_py()
     for is_kind, parse in _PARSERS:
         if is_kind(kind):
             return parse(text)

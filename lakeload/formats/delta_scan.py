@@ -40,7 +40,11 @@ def is_needed(known: View) -> bool:
 def polars_reads(known: View) -> bool:
     """Whether Polars itself can be let loose on this version."""
     features = set(known.snapshot.protocol.get("readerFeatures") or ())
-    return features <= _POLARS and not is_needed(known)
+    # Of the names others give, it loses those with spaces, which a partition value may bring into a path.
+    escaped = any(
+        file.raw != path and _OURS.search(path) is None for path, file in known.snapshot.files.items()
+    )
+    return features <= _POLARS and not escaped and not is_needed(known)
 
 
 def _has_instant(kind: pa.DataType) -> bool:

@@ -260,9 +260,24 @@ class IcebergTable:
                     for field in spec[task.file.spec_id].fields
                     if str(field.transform) == "identity"
                 )
+                if str(task.file.file_format.value) != "PARQUET":
+                    yield from self._other_batches(scan, task, schema)
+                    continue
                 with self._io.new_input(task.file.file_path).open() as source:
                     rows = None if task.delete_files else read_rows(source, schema, constants, self._name)
                     yield from self._library_batches(scan, task, schema) if rows is None else rows
+
+    def _other_batches(self, scan: Any, task: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """ORC, which the library reads; Avro, which nobody here does."""
+        kind = str(task.file.file_format.value)
+        if kind != "ORC":
+            raise TableError(
+                f"a file of the table is in the format {kind.title()}, which cannot be read here",
+                table=self._name,
+                place=task.file.file_path,
+                hint="Rewrite the table's files as Parquet with another engine, or read them with it.",
+            )
+        yield from self._library_batches(scan, task, schema)
 
     def _library_batches(self, scan: Any, task: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         from pyiceberg.io.pyarrow import ArrowScan

@@ -316,10 +316,16 @@ def _bare(location: str) -> str:
 
 def unsupported_version(version: object, table: str) -> TableError:
     """What to say of a table in another format version."""
+    older = isinstance(version, int) and version < FORMAT_VERSION
+    way_out = (
+        f"Upgrade it with another engine (set the table property 'format-version' to '{FORMAT_VERSION}')"
+        if older
+        else "A table cannot go back to an older version: copy it with another engine"
+    )
     return TableError(
         f"the table has Iceberg format version {version}; version {FORMAT_VERSION} is supported",
         table=table,
-        hint=f"Upgrade it to version {FORMAT_VERSION} with another engine, or load into another table.",
+        hint=f"{way_out}, or load into another table.",
     )
 
 

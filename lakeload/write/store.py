@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from lakeload.errors import ConfigError, StorageError
 from lakeload.storage_options import SCHEMES, StorageOptions
-from lakeload.write.lent import lent_filesystem
+from lakeload.write.store_lent import lent_filesystem
 
 if TYPE_CHECKING:
     import fsspec

@@ -282,6 +282,19 @@ def _is_plain(error: ll.CatalogError) -> None:
     assert SECRET not in repr(error.__cause__)
 
 
+def test_table_that_exists_is_registered_under_a_free_name_only(place: Place) -> None:
+    ll.load(ROWS, place.lake(), table="t")
+    metadata = place.entry()["Parameters"]["metadata_location"]
+    place.catalog().drop(place.namespace, "t")
+    place.catalog().register(place.namespace, "t", metadata)
+    assert place.entry()["Parameters"]["metadata_location"] == metadata
+    ll.load(pa.table({"id": [4]}), place.lake(), table="t")
+    assert place.ids() == [1, 2, 3, 4]
+    with pytest.raises(ll.CatalogError, match="taken"):
+        place.catalog().register(place.namespace, "t", metadata)
+    assert place.ids() == [1, 2, 3, 4]
+
+
 def test_pyiceberg_reads_and_appends_to_our_table_and_we_go_on(place: Place) -> None:
     ll.load(ROWS, place.lake(), table="t")
     table = place.library().load_table((place.namespace, "t"))
@@ -293,14 +306,13 @@ def test_pyiceberg_reads_and_appends_to_our_table_and_we_go_on(place: Place) -> 
     assert sorted(again.scan().to_arrow()["id"].to_pylist()) == [1, 2, 3, 4, 5]
 
 
-def test_table_of_pyiceberg_is_loaded_into_and_read_by_it(place: Place) -> None:
+def test_table_of_pyiceberg_is_loaded_into_where_it_lies_and_read_by_it(place: Place) -> None:
     library = place.library()
     library.create_namespace(place.namespace)
     schema = Schema(
         NestedField(1, "id", LongType(), required=True, doc="a number"), NestedField(2, "name", StringType())
     )
-    location = f"{place.root}/{place.namespace}/t"
-    theirs = library.create_table((place.namespace, "t"), schema, location=location)
+    theirs = library.create_table((place.namespace, "t"), schema, location=f"{place.root}/elsewhere")
     report = ll.load([{"id": 1, "name": "x"}], place.lake(), table="t")
     assert not report.tables["t"].created
     theirs.refresh()

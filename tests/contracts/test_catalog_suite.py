@@ -17,7 +17,8 @@ from services.hive import Hive
 from services.iceberg_rest import IcebergRest
 from services.moto import Glue
 from services.nessie import Nessie
-from services.seaweedfs import S3, RestCatalog
+from services.postgres import Postgres
+from services.seaweedfs import S3, RestCatalog, SeaweedFS
 
 import lakeload as ll
 from lakeload import registry
@@ -28,6 +29,12 @@ from lakeload.model.schema import assign_ids
 from lakeload.storage_options import StorageOptions
 
 ROWS = pa.table({"id": [1, 2, 3]})
+
+
+@pytest.fixture(scope="module")
+def s3(seaweedfs: SeaweedFS) -> S3:
+    """The storage of the REST catalog, whatever server the other tests use."""
+    return seaweedfs.s3
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class Register:
 @pytest.fixture(
     params=[
         "sqlite",
+        "postgres",
         pytest.param("sqlite for S3", marks=pytest.mark.s3),
         pytest.param("rest", marks=pytest.mark.s3),
         pytest.param("nessie", marks=pytest.mark.s3),
@@ -84,6 +92,9 @@ def register(request: pytest.FixtureRequest, tmp_path: Path, rest_namespace: str
         return Register(f"sqlite:///{tmp_path}/catalog.db", str(tmp_path / "lake"), "default", None)
     if request.param.startswith("glue"):
         return _glue(request, tmp_path, rest_namespace)
+    if request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        return Register(server.database(rest_namespace), str(tmp_path / "lake"), "default", None)
     s3: S3 = request.getfixturevalue("s3")
     if request.param == "sqlite for S3":
         return Register(
@@ -98,8 +109,8 @@ def register(request: pytest.FixtureRequest, tmp_path: Path, rest_namespace: str
             return Register(hive.uri, str(tmp_path / "lake"), rest_namespace, None)
         return Register(hive.uri, request.getfixturevalue("s3_prefix"), rest_namespace, s3.storage_options)
     if request.param in ("nessie", "iceberg_rest"):
-        server: Nessie | IcebergRest = request.getfixturevalue(request.param)
-        return Register(server.uri, server.warehouse, rest_namespace, s3.storage_options)
+        other: Nessie | IcebergRest = request.getfixturevalue(request.param)
+        return Register(other.uri, other.warehouse, rest_namespace, s3.storage_options)
     rest: RestCatalog = request.getfixturevalue("rest_catalog")
     return Register(rest.uri, rest.warehouse, rest_namespace, s3.storage_options)
 

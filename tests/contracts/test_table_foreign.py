@@ -97,6 +97,20 @@ def test_delta_table_takes_turns_with_its_owner(delta: Place) -> None:
     delta.holds(pa.concat_tables([FIRST, FIRST, SECOND]).rename_columns(names))
 
 
+def test_delta_files_without_their_partition_column_are_folded_into_their_partition(delta: Place) -> None:
+    """deltalake, like Trino and older Sparks, leaves partition columns to the log."""
+    from deltalake import write_deltalake
+
+    storage = {**delta.storage, "aws_allow_http": "true"} if delta.storage else None
+    small = [pa.table({"Id": pa.array([n], pa.int64()), "Part": ["a b/%:"]}) for n in range(8)]
+    for rows in small:
+        write_deltalake(delta.location(), rows, mode="append", partition_by=["Part"], storage_options=storage)
+    report = delta.load(SECOND)
+    assert report.tables["t"].folded == 8
+    assert {file.partition for file in delta.table().files()} == {("a b/%:",), ("b",)}
+    delta.holds(pa.concat_tables([*small, SECOND]))
+
+
 def test_iceberg_table_takes_turns_with_its_owner(iceberg: Place) -> None:
     iceberg.load(FIRST, load_columns=False)
     names = iceberg.table().schema().names
@@ -122,6 +136,27 @@ def test_delta_table_with_column_mapping_is_refused_before_anything_is_written(t
     assert caught.value.hint
     assert place.delta().version() == version
     assert place.data_files() == files
+
+
+@pytest.mark.parametrize("switch", ["delta.appendOnly", "delta.enableChangeDataFeed"])
+def test_an_overwrite_the_table_forbids_is_refused_before_anything_is_written(
+    tmp_path: Path, switch: str
+) -> None:
+    place = Place(("delta",), str(tmp_path / "lake"))
+    make_delta(place, configuration={switch: "true"})
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ll.TableError, match=switch):
+        place.load(SECOND, mode=ll.Overwrite())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_overwriting_partitions_of_a_table_without_any_leaves_no_file_behind(tmp_path: Path) -> None:
+    place = Place(("delta",), str(tmp_path / "lake"))
+    make_delta(place)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ll.ConfigError, match="partitioned"):
+        place.load(SECOND, mode=ll.Overwrite(partitions="dynamic"))
+    assert [path for path in sorted(tmp_path.rglob("*.parquet")) if path not in before] == []
 
 
 def test_delta_table_with_a_check_constraint_is_refused(tmp_path: Path) -> None:

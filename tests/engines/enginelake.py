@@ -237,7 +237,11 @@ def _chdb(lake: EngineLake, form: str, table: str) -> pa.Table:
 def _as_stored(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     """A column of ClickHouse, where text is bytes and every timestamp has a zone."""
     if not pa.types.is_nested(kind):
-        return column.cast(pa.timestamp("us", "UTC")).cast(kind) if pa.types.is_timestamp(kind) else column.cast(kind)
+        return (
+            column.cast(pa.timestamp("us", "UTC")).cast(kind)
+            if pa.types.is_timestamp(kind)
+            else column.cast(kind)
+        )
     return pa.chunked_array([pa.array([_member(value, kind) for value in column.to_pylist()], type=kind)])
 
 

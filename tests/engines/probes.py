@@ -57,13 +57,15 @@ def counts(table: pa.Table, asked: Iterable[Probe]) -> list[int]:
     return [sum(probe.holds(value) for value in table[probe.column].to_pylist()) for probe in asked]
 
 
-def counted_by(engine: str, lake: EngineLake, form: str, table: pa.Table, asked: Sequence[Probe]) -> list[int]:
+def counted_by(
+    engine: str, lake: EngineLake, form: str, table: pa.Table, asked: Sequence[Probe]
+) -> list[int]:
     """How many rows the engine finds for each condition."""
-    source = _source(engine, lake, form)
+    source = table_in(engine, lake, form)
     found: dict[int, int] = {}
     for first in range(0, len(asked), _AT_ONCE):
         parts = [
-            f"SELECT {first + n} AS n, count(*) AS c FROM {source} "
+            f"SELECT {first + n} AS probe_, count(*) AS c FROM {source} "
             f"WHERE {probe.sql(engine, table.schema.field(probe.column).type)}"
             for n, probe in enumerate(asked[first : first + _AT_ONCE])
         ]
@@ -88,11 +90,16 @@ def query(engine: str, lake: EngineLake, statement: str) -> list[tuple[Any, ...]
             return [tuple(row.values()) for row in found.to_pylist()]
 
 
-def _source(engine: str, lake: EngineLake, form: str) -> str:
+def table_in(engine: str, lake: EngineLake, form: str) -> str:
+    """The table as a statement names it."""
     if engine in ("spark", "trino"):
         return lake.sql_name(engine, form)
     if engine == "duckdb":
-        return f"delta_scan('{lake.location()}')" if form == "delta" else f"iceberg_scan('{lake.metadata_location()}')"
+        return (
+            f"delta_scan('{lake.location()}')"
+            if form == "delta"
+            else f"iceberg_scan('{lake.metadata_location()}')"
+        )
     return lake.clickhouse(form)
 
 
@@ -104,7 +111,9 @@ def literal(engine: str, value: Any, kind: pa.DataType) -> str:
         case str():
             return _text(engine, value)
         case bytes():
-            return {"duckdb": f"unhex('{value.hex()}')", "chdb": f"unhex('{value.hex()}')"}.get(engine, f"X'{value.hex()}'")
+            return {"duckdb": f"unhex('{value.hex()}')", "chdb": f"unhex('{value.hex()}')"}.get(
+                engine, f"X'{value.hex()}'"
+            )
         case Decimal():
             return f"CAST('{value:f}' AS DECIMAL({kind.precision}, {kind.scale}))"
         case dt.datetime():

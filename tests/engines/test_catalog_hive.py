@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,6 +222,23 @@ def test_lock_of_a_dead_writer_is_named_and_stops_nobody_for_ever(shop: Shop, no
     unlock(shop, number)
     ll.load([{"id": 3}], shop.lake(), table="t")
     assert shop.ids() == [1, 2, 3], "the load that was stopped is completed by the next"
+
+
+def test_lock_nobody_keeps_alive_is_released_when_hives_rule_says_it_is_void(
+    tmp_path: Path, rest_namespace: str
+) -> None:
+    hive = Hive(tmp_path / "hive", settings={"metastore.txn.timeout": "2s"})
+    hive.start()
+    try:
+        shop = Shop(hive, str(tmp_path / "lake"), rest_namespace)
+        ll.load([{"id": 1}], shop.lake(), table="t")
+        lock(shop)
+        time.sleep(3)
+        ll.load([{"id": 2}], shop.lake(), table="t")
+        assert shop.ids() == [1, 2]
+        assert locks(shop) == []
+    finally:
+        hive.stop()
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

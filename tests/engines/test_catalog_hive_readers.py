@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,7 @@ from services.hive_spark import ICEBERG, HiveSpark
 from services.java import NoJava
 from services.seaweedfs import S3
 from services.trino import Trino, s3_properties
+from trino.exceptions import TrinoExternalError
 
 import lakeload as ll
 
@@ -161,14 +163,14 @@ def test_iceberg_writers_at_once_through_the_metastores_locks_lose_and_double_no
     shared: Shared, engine: str
 ) -> None:
     ll.load([{"id": 0}], shared.lake("iceberg"), table="t", load_columns=False)
-    failures: list[BaseException] = []
+    landed: list[int] = []
 
     def theirs() -> None:
-        try:
-            for number in range(4):
-                shared.run(engine, f"INSERT INTO {shared.name(engine, 'iceberg')} VALUES ({100 + number})")
-        except BaseException as error:  # noqa: BLE001 - shown by the assertion below
-            failures.append(error)
+        for number in range(100, 104):
+            # An engine that lost every race reports so; then its row must not be there.
+            with suppress(RuntimeError, TrinoExternalError):
+                shared.run(engine, f"INSERT INTO {shared.name(engine, 'iceberg')} VALUES ({number})")
+                landed.append(number)
 
     other = threading.Thread(target=theirs)
     other.start()
@@ -176,9 +178,9 @@ def test_iceberg_writers_at_once_through_the_metastores_locks_lose_and_double_no
     while other.is_alive() or not ours:
         ours += 1
         ll.load([{"id": ours}], shared.lake("iceberg"), table="t", load_columns=False, fold=False)
-    other.join()
-    assert failures == []
-    expected = pa.table({"id": [*range(ours + 1), *range(100, 104)]})
+        other.join(0.5)  # engines try a few times only
+    assert landed
+    expected = pa.table({"id": [*range(ours + 1), *landed]})
     for reader in ("spark", "trino"):
         assert_same_rows(shared.read(reader, "iceberg"), expected)
 

@@ -3,8 +3,6 @@ places of tables, tokens that expire, and refusals that say the way out."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -46,7 +44,9 @@ class Served:
 
         given = dict(parse_qsl(urlsplit(self.uri).query))
         given["oauth2-server-uri"] = f"{endpoint(self)}/v1/oauth/tokens"
-        return RestCatalog("other", uri=endpoint(self), **given, **pyiceberg_properties(self.s3.storage_options))
+        return RestCatalog(
+            "other", uri=endpoint(self), **given, **pyiceberg_properties(self.s3.storage_options)
+        )
 
     def names(self) -> list[str]:
         """What the catalog knows."""
@@ -63,7 +63,9 @@ def served(request: pytest.FixtureRequest, s3: S3, rest_namespace: str) -> Serve
 
 
 def pipeline(lake: ll.Lakehouse, **tables: Any) -> ll.RunReport:
-    return ll.Pipeline("both", lake).run([ll.resource(lambda rows=rows: rows, name=name) for name, rows in tables.items()])
+    return ll.Pipeline("both", lake).run(
+        [ll.resource(lambda rows=rows: rows, name=name) for name, rows in tables.items()]
+    )
 
 
 def behind(served: Served, proxy: Proxy) -> Served:
@@ -151,7 +153,9 @@ def made_elsewhere(served: Served, name: str) -> str:
     library.create_namespace_if_not_exists(served.namespace)
     place = f"{served.root}/elsewhere/{served.namespace}/{name}"
     # Nessie takes no wish: it makes a place of its own.
-    return str(library.create_table((served.namespace, name), pa.schema([("id", pa.int64())]), place).location())
+    return str(
+        library.create_table((served.namespace, name), pa.schema([("id", pa.int64())]), place).location()
+    )
 
 
 def test_table_that_lies_elsewhere_is_loaded_into_where_it_lies(served: Served) -> None:

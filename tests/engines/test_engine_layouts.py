@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -45,7 +46,9 @@ LAYOUTS = {
     "identity": ["id", "n", "text", "day", "at", "local", "amount", "flag"],
     "times": ["year(at)", "month(at2)", "day(local)", "hour(local2)", "year(day)", "month(day2)"],
     "other times": ["year(local)", "month(local2)", "day(at)", "hour(at2)", "day(day)"],
-    "buckets": [f"bucket(4, {c})" for c in ("id", "n", "text", "at", "local", "day", "amount", "wide", "raw")],
+    "buckets": [
+        f"bucket(4, {c})" for c in ("id", "n", "text", "at", "local", "day", "amount", "wide", "raw")
+    ],
     "truncated": ["truncate(2, text)", "truncate(10, id2)", "truncate(10, n2)", "truncate(50, amount2)"],
 }
 """Tables by name: each field of each table is a row of the page."""
@@ -63,7 +66,11 @@ def laid(engines: Any) -> dict[str, EngineLake]:
 
 def _kind(field: str) -> str:
     source = field.rstrip(")").rpartition(", ")[2].rpartition("(")[2]
-    kind = str(ROWS.schema.field(source).type).replace("decimal128", "decimal").replace("timestamp[us, tz=UTC]", "timestamp[us, zone]")
+    kind = (
+        str(ROWS.schema.field(source).type)
+        .replace("decimal128", "decimal")
+        .replace("timestamp[us, tz=UTC]", "timestamp[us, zone]")
+    )
     return f"{field.partition('(')[0] if '(' in field else 'identity'} of {kind}"
 
 
@@ -84,13 +91,33 @@ def test_engine_reads_table_partitioned_by(
 def test_filter_on_partitioned_columns_finds_every_row(
     laid: dict[str, EngineLake], matrix: Matrix, name: str, engine: str, form: str
 ) -> None:
-    sources = [field.source for field in laid[name].table().layout().partition_by]
+    lake = laid[name]
+    sources = [field.source for field in lake.table().layout().partition_by]
     asked = [probe for source in sources for probe in probes(ROWS, [source])[1::3]]  # a third says as much
-    found = counted_by(engine, laid[name], form, ROWS, asked)
-    wrong = [(p, got, want) for p, got, want in zip(asked, found, counts(ROWS, asked), strict=True) if got != want]
+    refused = [p for p in asked if (engine, form, p.column) == ("chdb", "delta", "raw")]
+    if refused:
+        with pytest.raises(Exception, match="BinaryView <= Utf8View"):
+            counted_by(engine, lake, form, ROWS, refused)
+        matrix.cannot("Filters", "on a column of binary", engine, form, NO_BINARY)
+        asked = [probe for probe in asked if probe not in refused]
+    found = counted_by(engine, lake, form, ROWS, asked)
+    wrong = [
+        (p, got, want) for p, got, want in zip(asked, found, counts(ROWS, asked), strict=True) if got != want
+    ]
+    if (engine, form, name) == ("chdb", "iceberg", "times"):
+        assert wrong
+        assert all(probe.value.year < 1970 and got < want for probe, got, want in wrong)
+        matrix.cannot("Filters", f"on columns partitioned by {name}", engine, form, BEFORE_1970)
+        return
     assert not wrong
     with matrix.reads("Filters", f"on columns partitioned by {name}", engine, form):
         pass
+
+
+NO_BINARY = "ClickHouse refuses to compare binary columns of Delta: `Invalid comparison operation: BinaryView <= Utf8View`."
+BEFORE_1970 = (
+    "ClickHouse rounds transforms of times before 1970 up, so that filters lose such rows in Iceberg."
+)
 
 
 ONE_FORMAT = {
@@ -114,7 +141,7 @@ ODD = pa.table(
         "id": range(4),
         "raw": pa.array([b"", b"\xff/=", b"a", NONE], pa.binary()),
         "text": pa.array(["", " ", "__HIVE_DEFAULT_PARTITION__", NONE], pa.string()),
-        "f": pa.array([-0.0, -1.5, float("inf"), NONE], pa.float64()),
+        "f": pa.array([0.5, -1.5, float("inf"), NONE], pa.float64()),
     }
 )
 
@@ -149,7 +176,31 @@ def test_nan_as_partition_value_is_refused(engines: Any, matrix: Matrix, form: s
     matrix.refused("Partitions", "identity of NaN", form)
 
 
-SORTED = pa.table({"id": pa.array(range(3000), pa.int64()), "text": [f"{i * 7919 % 3000:06d}" for i in range(3000)], "at": [AT[i % 7] for i in range(3000)]})
+SORTED = pa.table(
+    {
+        "id": pa.array(range(3000), pa.int64()),
+        "text": [f"{i * 7919 % 3000:06d}" for i in range(3000)],
+        "at": [AT[i % 7] for i in range(3000)],
+    }
+)
+
+
+@pytest.mark.parametrize("engine", readers_of("iceberg"))
+def test_zero_with_a_sign_loses_it_where_the_value_is_taken_from_the_partition(
+    zero: EngineLake, matrix: Matrix, engine: str
+) -> None:
+    (found,) = zero.read_by(engine, "iceberg")["f"].to_pylist()
+    assert found == 0
+    note = "" if math.copysign(1, found) < 0 else "Partition values know one zero: -0.0 is read as 0.0."
+    with matrix.reads("Partitions", "identity of -0.0", engine, "iceberg", note):
+        pass
+
+
+@pytest.fixture(scope="module")
+def zero(engines: Any) -> EngineLake:
+    lake = EngineLake.new(engines, ("iceberg",))
+    lake.load(pa.table({"f": [-0.0]}), partition_by="f", load_columns=False)
+    return lake
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +221,8 @@ def test_trino_and_spark_know_the_sort_order_of_iceberg(sorted_lake: EngineLake,
     (created,) = sorted_lake.engines.trino.query(f"SHOW CREATE TABLE {name}").rows[0]
     with matrix.reads("Sort order", "known to the engine", "trino", "iceberg"):
         assert "sorted_by = ARRAY['text ASC NULLS FIRST','at DESC NULLS LAST']" in created
-    described = sorted_lake.engines.spark.query(f"DESCRIBE TABLE EXTENDED {sorted_lake.sql_name('spark', 'iceberg')}")
+    described = sorted_lake.engines.spark.query(
+        f"DESCRIBE TABLE EXTENDED {sorted_lake.sql_name('spark', 'iceberg')}"
+    )
     with matrix.reads("Sort order", "known to the engine", "spark", "iceberg"):
         assert "text ASC NULLS FIRST, at DESC NULLS LAST" in str(described.to_pylist())

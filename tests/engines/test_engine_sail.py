@@ -30,7 +30,9 @@ def sail(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sail]:
 
 
 @pytest.mark.parametrize("form", ["delta", "iceberg"])
-def test_sail_reads_a_partitioned_table(sail: Sail, s3: S3, s3_prefix: str, tmp_path, matrix: Matrix, form: str):
+def test_sail_reads_a_partitioned_table(
+    sail: Sail, s3: S3, s3_prefix: str, tmp_path, matrix: Matrix, form: str
+):
     catalog = f"sqlite:///{tmp_path}/catalog.db" if form == "iceberg" else None
     place = Place((form,), s3_prefix, s3.storage_options, catalog)
     place.load(ROWS, partition_by=["kind"], sort_by=["id"])

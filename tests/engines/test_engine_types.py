@@ -65,7 +65,13 @@ def _moments(unit: str, zone: str | None, more: dt.timedelta) -> Kind:
 TEXTS = ["", "é", "日本 🦆", "p" * 70, "a\x00b", "\U0010ffff" * 40, " \"'\\,\n\t%/"]
 BYTES = [b"", b"\x00", b"\xff" * 40, b"abc"]
 DATES = [dt.date(1970, 1, 1), dt.date(1969, 12, 31), dt.date(2024, 2, 29), dt.date(1900, 1, 1)]
-FAR_DATES = [dt.date(1, 1, 1), dt.date(1582, 10, 4), dt.date(1582, 10, 10), dt.date(1582, 10, 15), dt.date(9999, 12, 31)]
+FAR_DATES = [
+    dt.date(1, 1, 1),
+    dt.date(1582, 10, 4),
+    dt.date(1582, 10, 10),
+    dt.date(1582, 10, 15),
+    dt.date(9999, 12, 31),
+]
 FAR = [dt.datetime(1, 1, 1), dt.datetime(1582, 10, 4, 12), dt.datetime(1582, 10, 10), dt.datetime(1582, 10, 15),
        dt.datetime(9999, 12, 31, 23, 59, 59, 999000)]  # fmt: skip
 HUNDREDTHS, MICROS = dt.timedelta(milliseconds=120), dt.timedelta(microseconds=123456)
@@ -118,7 +124,9 @@ def _same(kind: pa.DataType, values: list[Any]) -> Kind:
 
 
 _POINT = pa.struct([("x", pa.int32()), ("name", pa.string())])
-_DEEP = pa.struct([("a", pa.struct([("b", pa.struct([("c", pa.int64()), ("at", pa.timestamp("us", "UTC"))]))]))])
+_DEEP = pa.struct(
+    [("a", pa.struct([("b", pa.struct([("c", pa.int64()), ("at", pa.timestamp("us", "UTC"))]))]))]
+)
 _NOW = dt.datetime(2024, 2, 29, 12, 0, 0, 123000, dt.UTC)
 NESTED: dict[str, Kind] = {
     "list of int": _same(_list(pa.int32()), [[1, None, 3], [], [None], NONE]),
@@ -205,7 +213,10 @@ def test_engine_reads_nested_type(
 
 
 TIMELESS = {
-    "spark": ("does not support time", "Iceberg's reader for Spark refuses the type: `Spark does not support time fields`."),
+    "spark": (
+        "does not support time",
+        "Iceberg's reader for Spark refuses the type: `Spark does not support time fields`.",
+    ),
     "chdb": ("86399|23, 59, 59, 999999", "ClickHouse gives Iceberg's time as a number of whole seconds."),
 }
 
@@ -251,7 +262,21 @@ def test_type_that_no_format_holds_is_refused_before_anything_is_written(
         matrix.refused("Types", feature, form)
 
 
-WORDS = ["größe", "日本語", "Ελλάδα", "2nd", "select", "order", "from", "group", "a b.c", "_x", "%", "🎉", "n" * 120]
+WORDS = [
+    "größe",
+    "日本語",
+    "Ελλάδα",
+    "2nd",
+    "select",
+    "order",
+    "from",
+    "group",
+    "a b.c",
+    "_x",
+    "%",
+    "🎉",
+    "n" * 120,
+]
 SIZES: dict[str, Kind] = {
     "a text of 1 MB": _same(pa.string(), ["é🦆" * 166_667, "", "x" * 2**20]),
     "binary of 1 MB": _same(pa.binary(), [bytes(range(256)) * 4096, b""]),
@@ -273,7 +298,9 @@ def wide(engines: Any) -> Columns:
 
 @pytest.mark.parametrize(("engine", "form"), BOTH)
 @pytest.mark.parametrize("feature", SIZES)
-def test_engine_reads_large_value(sizes: Columns, matrix: Matrix, feature: str, engine: str, form: str) -> None:
+def test_engine_reads_large_value(
+    sizes: Columns, matrix: Matrix, feature: str, engine: str, form: str
+) -> None:
     note = sizes.assert_read_by(engine, form, feature)
     with matrix.reads("Sizes and names", feature, engine, form, note):
         pass

@@ -21,7 +21,6 @@ from services.trino import Trino, s3_properties
 
 import lakeload as ll
 
-_KEYS = "software.amazon.awssdk.auth.credentials.SystemPropertyCredentialsProvider"
 MARCH = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
 FIRST = [{"id": 1, "name": "x", "at": MARCH}]
 SECOND = [{"id": 2, "tags": ["a", "b"], "at": MARCH + dt.timedelta(days=1)}]
@@ -87,7 +86,6 @@ def spark_glue(spark: Spark, shop: Shop) -> Iterator[str]:
         "catalog-impl": "org.apache.iceberg.aws.glue.GlueCatalog",
         "glue.endpoint": shop.glue.endpoint,
         "client.region": REGION,
-        "client.credentials-provider": _KEYS,
         "warehouse": shop.root,
         "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
         "s3.endpoint": shop.s3.endpoint,
@@ -97,11 +95,9 @@ def spark_glue(spark: Spark, shop: Shop) -> Iterator[str]:
         "cache-enabled": "false",
     }
     spark.catalog(name, settings)
-    keys = {
-        "aws.accessKeyId": shop.glue.storage["aws_access_key_id"],
-        "aws.secretAccessKey": shop.glue.storage["aws_secret_access_key"],
-    }
-    java = spark.session._jvm.java.lang.System  # noqa: SLF001 - there is no other way to set a Java property
+    # The mock takes any keys, so Glue gets those of the object store: Iceberg has one place for both.
+    keys = {"aws.accessKeyId": shop.s3.access_key, "aws.secretAccessKey": shop.s3.secret_key}
+    java = spark.session._jvm.java.lang.System
     for key, value in keys.items():
         java.setProperty(key, value)
     yield name

@@ -120,6 +120,12 @@ def _rewritten(lake: EngineLake, engine: str, form: str, number: int) -> str:
             # An alias also where the query gives none: columns may be qualified by the plain name.
             named.set("alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name)))
             table.replace(named)
+    for select in query.find_all(exp.Select):
+        # DuckDB groups by names the query gives, Trino by those it finds.
+        given = {column.alias: column.this for column in select.selects if isinstance(column, exp.Alias)}
+        for column in select.args["group"].expressions if select.args.get("group") else []:
+            if column.name in given:
+                column.replace(given[column.name].copy())
     return query.sql(dialect=engine)
 
 

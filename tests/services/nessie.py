@@ -27,7 +27,7 @@ class Nessie(JavaServer):
         self.warehouse = f"s3://{s3.bucket}/nessie-{directory.name}"
         self.endpoint = f"http://127.0.0.1:{ports['http']}/iceberg"
         storage = "nessie.catalog.service.s3.default-options"
-        secret = "nessie.catalog.secrets.s3"  # noqa: S105 - where the secret is, not the secret
+        secret = "nessie.catalog.secrets.s3"
         given = {
             "quarkus.http.host": "127.0.0.1",
             "quarkus.http.port": str(ports["http"]),

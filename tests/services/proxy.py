@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
@@ -56,7 +56,7 @@ class Proxy:
     answer: Callable[[Request], tuple[int, bytes] | None] = lambda _: None
     requests: list[Request] = field(default_factory=list)
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -116,6 +116,6 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *_: object) -> None:
             pass
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _pass
+        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _pass  # noqa: N815 - names http.server looks for
 
     return Handler

@@ -60,6 +60,10 @@ class Spark:
         """Run one statement; its rows as Arrow."""
         return self.session.sql(statement).toArrow()
 
+    def run(self, statement: str) -> None:
+        """Run one statement for its effect; what OPTIMIZE and its like report cannot become Arrow."""
+        self.session.sql(statement).collect()
+
     def catalog(self, name: str, settings: Mapping[str, str]) -> None:
         """Make a catalog, `settings` by their names without `spark.sql.catalog.<name>`."""
         for key, value in settings.items():

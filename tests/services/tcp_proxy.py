@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Self
 
 _SIZE = 1 << 16
 
@@ -29,7 +30,7 @@ class TcpProxy:
         """Where it listens."""
         return int(self._listener.getsockname()[1])
 
-    def __enter__(self) -> TcpProxy:
+    def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._listen, daemon=True).start()
         return self

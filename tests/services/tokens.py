@@ -11,11 +11,11 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs
 
 CLIENT = "lake-client"
-SECRET = "lake-client-secret"  # noqa: S105 - of the tests
+SECRET = "lake-client-secret"
 
 
 class Tokens:
@@ -62,7 +62,7 @@ class Tokens:
         signature = base64.urlsafe_b64encode(self._key.sign(signed, PKCS1v15(), SHA256())).rstrip(b"=")
         return (signed + b"." + signature).decode()
 
-    def __enter__(self) -> Tokens:
+    def __enter__(self) -> Self:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -85,7 +85,11 @@ def _handler(tokens: Tokens) -> type[BaseHTTPRequestHandler]:
                 self._answer(401, {"error": "invalid_client", "error_description": "no such client"})
                 return
             tokens.issued.append(form)
-            found = {"access_token": tokens.token(), "token_type": "bearer", "expires_in": int(tokens.seconds)}
+            found = {
+                "access_token": tokens.token(),
+                "token_type": "bearer",
+                "expires_in": int(tokens.seconds),
+            }
             self._answer(200, found)
 
         def _answer(self, status: int, body: dict[str, Any]) -> None:

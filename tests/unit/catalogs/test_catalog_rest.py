@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 import pytest
 from handmade import columns, data_file
-from services.seaweedfs import S3
+from services.seaweedfs import S3, SeaweedFS
 from services.seaweedfs import RestCatalog as Server
 
 from lakeload.catalogs.rest import RestCatalog
@@ -38,6 +38,12 @@ pytestmark = pytest.mark.s3
 
 SCHEMA = columns(id=pa.int64(), sub=pa.struct([("x", pa.int32())]), day=pa.date32())
 DAY = dt.date(2024, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def s3(seaweedfs: SeaweedFS) -> S3:
+    """The storage of the REST catalog, whatever server the other tests use."""
+    return seaweedfs.s3
 
 
 def catalog(

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import readers
 from lakes import Place
-from services.seaweedfs import S3, RestCatalog
+from services.seaweedfs import S3, RestCatalog, SeaweedFS
 
 from lakeload.cli import main
 from lakeload.cli.connect import target_of
@@ -74,9 +74,15 @@ def test_snippet_reads_a_table_on_s3_without_holding_its_keys(
 @pytest.mark.s3
 @pytest.mark.parametrize("engine", ["duckdb", "polars"])
 def test_snippet_reads_a_table_of_a_rest_catalog(
-    engine: str, s3: S3, rest_catalog: RestCatalog, rest_namespace: str, monkeypatch: pytest.MonkeyPatch
+    engine: str,
+    seaweedfs: SeaweedFS,
+    rest_catalog: RestCatalog,
+    rest_namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    place = Place(("iceberg",), rest_catalog.warehouse, s3.storage_options, rest_catalog.uri, rest_namespace)
+    place = Place(
+        ("iceberg",), rest_catalog.warehouse, seaweedfs.s3.storage_options, rest_catalog.uri, rest_namespace
+    )
     place.load(ROWS)
     client, secret = rest_catalog.credential.split(":")
     monkeypatch.setenv("LAKE_CATALOG_CREDENTIAL", rest_catalog.credential)

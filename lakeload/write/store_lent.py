@@ -33,10 +33,8 @@ def lent_filesystem(options: StorageOptions, lender: Lender) -> fsspec.AbstractF
     current = {**options.values, **loan.values}
     session, config = AioSession(), dict[str, Any]()
     if loan.signs:
-        from botocore import UNSIGNED
-
         # The catalog signs what it is shown; a checksum that trails the body would not be part of that.
-        config = {"signature_version": UNSIGNED, "request_checksum_calculation": "when_required"}
+        config = {"request_checksum_calculation": "when_required"}
         session.register("before-sign.s3", _signed_by(lender))
     else:
         session.register_component("credential_provider", _Provider(lender))
@@ -44,6 +42,7 @@ def lent_filesystem(options: StorageOptions, lender: Lender) -> fsspec.AbstractF
     if options.path_style or "aws_endpoint_url" in loan.values:
         config["s3"] = {"addressing_style": "path"}
     return S3FileSystem(
+        anon=loan.signs,  # not signed by the client
         session=session,
         client_kwargs={key: value for key, value in client.items() if value},
         config_kwargs=config,
