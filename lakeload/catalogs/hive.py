@@ -16,7 +16,7 @@ from lakeload.catalogs.hive_lock import TableLock
 from lakeload.catalogs.hive_server import ICEBERG, Metastore, described, kind_of
 from lakeload.catalogs.hive_types import hive_type
 from lakeload.catalogs.pointer import Pointer
-from lakeload.errors import TableError
+from lakeload.errors import CatalogError, TableError
 from lakeload.formats.iceberg import IcebergTable
 from lakeload.formats.iceberg_document import Document
 from lakeload.formats.iceberg_schema import to_arrow
@@ -71,8 +71,27 @@ class HiveCatalog:
     def open(self, namespace: str, name: str, location: str) -> IcebergTable:
         """A handle on the table; it need not exist. `location` is where it would be created."""
         store = Store(location, self._options)
-        pointing = _Entry(self._server, namespace, name, f"{self._warehouse}/{namespace}", self._now)
-        return IcebergTable(name, namespace, Pointer(pointing, namespace, name, store), store, now=self._now)
+        return IcebergTable(name, namespace, self._pointer(namespace, name, store), store, now=self._now)
+
+    def register(self, namespace: str, name: str, metadata_location: str) -> None:
+        """Give an existing table a name. Makes the namespace if there is none.
+
+        Raises:
+            CatalogError: The name is taken, or the metastore refused or did not answer.
+            StorageError: The metadata file cannot be read.
+        """
+        store = Store(metadata_location.rpartition("/")[0], self._options)
+        if not self._pointer(namespace, name, store).adopt(metadata_location):
+            raise CatalogError(
+                "the name is taken",
+                table=f"{namespace}.{name}",
+                place=self.place,
+                hint="Drop that entry first, or register under another namespace.",
+            )
+
+    def _pointer(self, namespace: str, name: str, store: Store) -> Pointer:
+        home = f"{self._warehouse}/{namespace}"
+        return Pointer(_Entry(self._server, namespace, name, home, self._now), namespace, name, store)
 
     def list(self, namespace: str) -> Sequence[str]:
         """Names of the Iceberg tables in the namespace, sorted; empty when there is no namespace."""

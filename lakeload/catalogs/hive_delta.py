@@ -15,10 +15,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lakeload.catalogs import hive_server, hive_types
+from lakeload.catalogs import delta_entry, hive_server
 from lakeload.catalogs.hive_server import Metastore, described, kind_of
 from lakeload.errors import CatalogError
-from lakeload.model.registration import Entry
+from lakeload.model.registration import Entry, plain
 from lakeload.storage_options import StorageOptions
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ class HiveDeltaCatalog:
 
         Raises:
             SchemaError: A column's type has no word in Hive's language.
+            TableError: The partitioning does not fit the columns.
         """
-        partitions = tuple(field.name for field in state.layout.partition_by)
-        return Entry(hive_server.plain(location), hive_types.columns(state.schema), partitions)
+        return delta_entry.describe(location, state)
 
     def find(self, namespace: str, name: str) -> Entry | None:
         """The entry there is; `None` when the name is not known.
@@ -163,7 +163,7 @@ def _read(table: Table) -> Entry:
     partitions = json.loads(parameters.get(_PARTITIONS, "[]"))
     options = (table.sd.serdeInfo.parameters if table.sd.serdeInfo else None) or {}
     return Entry(
-        hive_server.plain(options.get(_PATH) or table.sd.location or ""),
+        plain(options.get(_PATH) or table.sd.location or ""),
         tuple((name, kind) for name, kind in known),
         tuple(partitions),
         kind_of(table),

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from lakeload.catalogs.delta_entry import provider
 from lakeload.errors import CatalogError, ConfigError
 
 if TYPE_CHECKING:
@@ -176,17 +177,8 @@ def entry(hive: Client, namespace: str, name: str) -> Table | None:
 
 
 def kind_of(table: Table) -> str:
-    """What an entry is: `iceberg`, `view`, the provider Spark noted such as `delta`, or `hive`.
-
-    Iceberg notes itself in `table_type`; every other table of Spark's and Trino's in its provider.
-    """
-    parameters = table.parameters or {}
-    noted = str(parameters.get("table_type", "")).lower()
-    if "VIEW" in str(table.tableType).upper() or noted == "iceberg-view":
-        return VIEW
-    if noted == ICEBERG:
-        return ICEBERG
-    return str(parameters.get("spark.sql.sources.provider", "hive")).lower()
+    """What an entry is: `iceberg`, `view`, the provider Spark noted such as `delta`, or `hive`."""
+    return provider(table.parameters or {}, str(table.tableType))
 
 
 def described(table: Table) -> str:
@@ -294,19 +286,6 @@ def hadoop(location: str) -> str:
         return f"file:{location}"
     scheme, found, rest = location.partition("://")
     return f"s3a://{rest}" if found and scheme in ("s3", "s3n") else location
-
-
-def plain(location: str) -> str:
-    """A location as lakeload writes it, whatever a Hadoop program made of it.
-
-    Example:
-        >>> plain("s3a://lake/shop/orders/"), plain("file:/data/lake"), plain("file:///data/lake")
-        ('s3://lake/shop/orders', '/data/lake', '/data/lake')
-    """
-    if location.startswith("file:"):
-        return "/" + location[5:].strip("/")
-    scheme, found, rest = location.partition("://")
-    return (f"s3://{rest}" if found and scheme in ("s3a", "s3n") else location).rstrip("/")
 
 
 def user() -> str:

@@ -65,7 +65,7 @@ class Encoder:
 
     Args:
         encoding: `compat` uses PLAIN and dictionaries, which every engine vectorises; `modern` uses the
-            delta and byte-stream-split encodings of Parquet 2 where no dictionary pays.
+            delta encodings of Parquet 2 where no dictionary pays.
 
     Example:
         >>> Encoder()(pa.table({"a": [1, 2]})).rows
@@ -197,9 +197,8 @@ def _distinct_in(rows: int, seen: int, distinct: int) -> float:
 def _modern(kind: pa.DataType) -> str | None:
     if pa.types.is_integer(kind) or pa.types.is_temporal(kind):
         return "DELTA_BINARY_PACKED"
-    if pa.types.is_floating(kind):
-        return "BYTE_STREAM_SPLIT"
-    if pa.types.is_fixed_size_binary(kind) or pa.types.is_decimal(kind):
+    # Spark's vectorised reader, which Delta has no way around, refuses BYTE_STREAM_SPLIT: floats stay plain.
+    if pa.types.is_floating(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_decimal(kind):
         return None
     return None if pa.types.is_boolean(kind) else "DELTA_LENGTH_BYTE_ARRAY"
 

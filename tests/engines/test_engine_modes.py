@@ -91,26 +91,5 @@ def test_engine_reads_encoding(
     encoded: tuple[str, EngineLake], matrix: Matrix, engine: str, form: str
 ) -> None:
     encoding, lake = encoded
-    name, note = f'`encoding="{encoding}"`', ""
-    if (encoding, engine, form) == ("modern", "spark", "delta"):
-        note = _without_vectors(lake)
-    else:
-        note = lake.assert_read_by(engine, form, ENCODED)
-    with matrix.reads("Encodings", name, engine, form, note):
-        pass
-
-
-def _without_vectors(lake: EngineLake) -> str:
-    """Spark's fast reader of Parquet does not know one of the encodings; its slow one does."""
-    with pytest.raises(Exception, match="Unsupported encoding: BYTE_STREAM_SPLIT"):
-        lake.read_by("spark", "delta")
-    conf = lake.engines.spark.session.conf
-    conf.set("spark.sql.parquet.enableVectorizedReader", "false")
-    try:
-        lake.assert_read_by("spark", "delta", ENCODED)
-    finally:
-        conf.unset("spark.sql.parquet.enableVectorizedReader")
-    return (
-        "Spark reads floats of `modern` Delta files with `spark.sql.parquet.enableVectorizedReader=false` only: "
-        "else `Unsupported encoding: BYTE_STREAM_SPLIT`."
-    )
+    with matrix.reads("Encodings", f'`encoding="{encoding}"`', engine, form):
+        lake.assert_read_by(engine, form, ENCODED)

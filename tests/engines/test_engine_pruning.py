@@ -28,7 +28,7 @@ def rows(number: int) -> pa.Table:
     return pa.table(
         {
             "id": pa.array(ids, pa.int64()),
-            "at": pa.array([START + dt.timedelta(days=number, milliseconds=i % ROWS_OF_FILE, microseconds=7) for i in ids]),
+            "moment": pa.array([START + dt.timedelta(days=number, milliseconds=i % ROWS_OF_FILE, microseconds=7) for i in ids]),
             "money": pa.array([Decimal(i) / 100 for i in ids], pa.decimal128(18, 2)),
             "text": [f"{chr(97 + number)}{'p' * 39}{i:08d}" for i in ids],
             "v": pa.array([float(i % 17) for i in ids]),
@@ -40,7 +40,7 @@ ALL = pa.concat_tables([rows(number) for number in range(FILES)])
 WHERE = {
     "a number": "id BETWEEN 10000 AND 10010",
     "a decimal": "money BETWEEN 100.00 AND 100.10",
-    "a timestamp": "at >= {day} AND at < {next}",
+    "a timestamp": "moment >= {day} AND moment < {next}",
     "a text": "text >= 'c' AND text < 'cppppppppppppppppppppppppppppppppppppppp00010011'",
 }
 """Conditions that only rows of the third file can meet."""
@@ -69,7 +69,7 @@ def files(engines: Any) -> EngineLake:
 def partitioned(engines: Any) -> EngineLake:
     """The same rows, a partition per day."""
     lake = EngineLake.new(engines, FORMS)
-    lake.load(ALL, partition_by="day(at)", load_columns=False)
+    lake.load(ALL, partition_by="day(moment)", load_columns=False)
     assert len(lake.table().files()) == FILES
     return lake
 
@@ -134,7 +134,7 @@ def test_filter_skips_files_by_their_bounds(
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("engine", ["spark", "trino", "duckdb"])
 def test_filter_skips_partitions(partitioned: EngineLake, matrix: Matrix, engine: str, form: str) -> None:
-    with matrix.reads("Pruning", "partitions skipped, `day(at)`", engine, form):
+    with matrix.reads("Pruning", "partitions skipped, `day(moment)`", engine, form):
         assert files_read(engine, partitioned, form, condition(engine, "a timestamp")) == 1
 
 

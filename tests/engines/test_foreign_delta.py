@@ -141,7 +141,7 @@ def test_a_null_in_a_not_null_column_is_refused_at_any_depth(delta_lake: EngineL
     table.spark("CREATE TABLE {t} (id BIGINT NOT NULL, s STRUCT<a: INT NOT NULL, b: INT>) USING delta")
     table.refuses("id", {"id": None, "s": {"a": 1, "b": 1}})
     table.refuses("a", {"id": 1, "s": {"a": None, "b": 1}})
-    table.append({"id": 1, "s": {"a": 1, "b": None}}, {"id": 2, "s": None})
+    table.append({"id": 1, "s": {"a": 1, "b": None}}, {"id": 2, "s": {"a": 2, "b": 3}})
     table.check()
     table.loads(matrix, "NOT NULL inside structs")
 

@@ -16,7 +16,7 @@ from lakeload.catalogs.hive import HiveCatalog
 from lakeload.catalogs.hive_delta import HiveDeltaCatalog
 from lakeload.catalogs.hive_server import Metastore, kind_of, read_uri
 from lakeload.model.layout import Layout
-from lakeload.model.registration import Entry
+from lakeload.model.registration import Entry, plain
 from lakeload.model.table import TableState
 from lakeload.storage_options import StorageOptions
 
@@ -68,8 +68,8 @@ def test_uri_that_cannot_be_read_is_refused_without_being_repeated(kind: type, u
     ],
 )
 def test_every_spelling_of_a_location_is_read_as_one(written: str, expected: str) -> None:
-    assert hive_server.plain(written) == expected
-    assert hive_server.plain(hive_server.hadoop(expected)) == expected
+    assert plain(written) == expected
+    assert plain(hive_server.hadoop(expected)) == expected
 
 
 def test_locations_are_written_as_hadoop_knows_them_without_settings() -> None:
@@ -107,12 +107,12 @@ def test_columns_that_differ_in_case_only_are_shown_once() -> None:
     ]
 
 
-def test_entry_of_a_delta_table_has_its_columns_in_order_and_its_partitioning() -> None:
+def test_entry_of_a_delta_table_has_its_columns_and_last_those_it_is_partitioned_by() -> None:
     schema = columns(Id=pa.int64(), day=pa.date32(), lines=pa.list_(pa.struct([("sku", pa.string())])))
     state = TableState(3, schema, 9, Layout.parse("day"), {}, {})
     assert delta_catalog().describe("s3a://lake/ns/t/", state) == Entry(
         "s3://lake/ns/t",
-        (("Id", "bigint"), ("day", "date"), ("lines", "array<struct<sku:string>>")),
+        (("Id", "bigint"), ("lines", "array<struct<sku:string>>"), ("day", "date")),
         ("day",),
     )
 

@@ -154,7 +154,6 @@ def test_modern_encodings_suit_the_type(long_table):
     _, others = choose_encodings(long_table, "modern")
     assert others == {
         "i": "DELTA_BINARY_PACKED",
-        "x": "BYTE_STREAM_SPLIT",
         "s": "DELTA_LENGTH_BYTE_ARRAY",
         "l.list.element": "DELTA_BINARY_PACKED",
         "t.a": "DELTA_BINARY_PACKED",
