@@ -31,7 +31,7 @@ from lakeload.storage_options import StorageOptions
 ROWS = pa.table({"id": [1, 2, 3]})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def s3(seaweedfs: SeaweedFS) -> S3:
     """The storage of the REST catalog, whatever server the other tests use."""
     return seaweedfs.s3

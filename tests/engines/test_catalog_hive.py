@@ -307,6 +307,18 @@ def test_name_of_a_table_of_hives_own_is_refused_before_anything_is_written(shop
     )
 
 
+def test_existing_table_gets_a_name_once(shop: Shop) -> None:
+    ll.load([{"id": 1}], shop.lake(), table="t")
+    location = shop.entry().parameters["metadata_location"]
+    shop.catalog().drop(shop.namespace, "t")
+    for _ in range(2):
+        shop.catalog().register(shop.namespace, "t", location)
+    ll.load([{"id": 2}], shop.lake(), table="t")
+    assert shop.ids() == [1, 2]
+    with pytest.raises(ll.CatalogError, match="name is taken"):
+        shop.catalog().register(shop.namespace, "t", location)
+
+
 def test_namespace_is_made_below_the_lake(shop: Shop) -> None:
     ll.load([{"id": 1}], shop.lake(), table="t")
     with shop.hive.client() as client:

@@ -31,8 +31,8 @@ Rows = dict[int, tuple[str, str]]
 
 STATEMENTS = {
     "insert": "INSERT INTO {t} VALUES ({n}, 'b', 'other')",
-    "delete": "DELETE FROM {t} WHERE id = 3",
-    "update": "UPDATE {t} SET who = 'changed' WHERE id = 4",
+    "delete": "DELETE FROM {t} WHERE id = {v}",
+    "update": "UPDATE {t} SET who = 'changed' WHERE id = {v}",
     "merge": (
         "MERGE INTO {t} AS t USING (SELECT CAST(5 AS bigint) AS id UNION ALL SELECT {n}) AS s ON t.id = s.id "
         "WHEN MATCHED THEN UPDATE SET who = 'merged' "
@@ -41,15 +41,15 @@ STATEMENTS = {
 }
 
 
-def effect(kind: str, rows: Rows, number: int) -> Rows:
-    """What the statement makes of the rows."""
+def effect(kind: str, rows: Rows, number: int, victim: int) -> Rows:
+    """What the statement makes of the rows: `number` is new, `victim` changed or deleted."""
     match kind:
         case "insert":
             return rows | {number: ("b", "other")}
         case "delete":
-            return {key: row for key, row in rows.items() if key != 3}
+            return {key: row for key, row in rows.items() if key != victim}
         case "update":
-            return {key: (part, "changed" if key == 4 else by) for key, (part, by) in rows.items()}
+            return {key: (part, "changed" if key == victim else by) for key, (part, by) in rows.items()}
         case "merge":
             merged = {key: (part, "merged" if key == 5 else by) for key, (part, by) in rows.items()}
             return merged | {number: ("a", "merged")}
@@ -175,11 +175,13 @@ def test_load_that_is_overtaken_is_published_after_the_other_commit(
     with matrix.reads(GROUP, f"{mode} overtaken by {', '.join(STATEMENTS)}", other.engine, other.form):
         for number, kind in enumerate(kinds, 100):
             before = attempts.conflicts
-            statement = STATEMENTS.get(kind, "").replace("{n}", str(number + 100))
+            # A statement that meets no row makes no commit, and nobody would be overtaken.
+            victim = number - 97 if mode == "append" else number - 1
+            statement = STATEMENTS.get(kind, "").replace("{n}", str(number + 100)).replace("{v}", str(victim))
             attempts.overtake(other.compact if kind == "compact" else lambda said=statement: other.run(said))
             new = {"id": number, "part": "a", "who": "lakeload"}
             lake.load([new], mode=MODES[mode], load_columns=False, fold=False)
-            rows = after_load(mode, effect(kind, rows, number + 100), number)
+            rows = after_load(mode, effect(kind, rows, number + 100, victim), number)
             assert attempts.conflicts == before + 1, f"{kind}: nobody was overtaken"
             assert_rows(lake, rows)
         assert_rows(lake, rows, by=(other.engine, "duckdb"))

@@ -127,7 +127,14 @@ def test_filter_skips_files_by_their_bounds(
     files: EngineLake, matrix: Matrix, engine: str, form: str
 ) -> None:
     for name in WHERE:
-        with matrix.reads("Pruning", f"files skipped by bounds of {name}", engine, form):
+        feature = f"files skipped by bounds of {name}"
+        if (engine, form, name) == ("duckdb", "delta", "a timestamp"):
+            assert files_read(engine, files, form, condition(engine, name)) == FILES
+            matrix.cannot(
+                "Pruning", feature, engine, form, "DuckDB skips no files of Delta by timestamps with zone."
+            )
+            continue
+        with matrix.reads("Pruning", feature, engine, form):
             assert files_read(engine, files, form, condition(engine, name)) == 1
 
 
@@ -150,9 +157,7 @@ def _long() -> pa.Table:
             "id": ids,
             "n": pc.if_else(pc.equal(pc.bit_wise_and(mixed, 15), 0), None, mixed).cast(pa.int32()),
             "f": pc.divide(mixed.cast(pa.float64()), 8.0),
-            "money": pc.multiply(mixed.cast(pa.decimal128(10, 0)), pa.scalar(Decimal("0.25"))).cast(
-                pa.decimal128(18, 2)
-            ),
+            "money": mixed.cast(pa.decimal128(19, 0)).cast(pa.decimal128(21, 2)),
             "day": pc.bit_wise_and(mixed, 0x3FFF).cast(pa.int32()).cast(pa.date32()),
             "at": pc.add(pc.multiply(mixed, 1_000_003), 1_700_000_000_000_000).cast(
                 pa.timestamp("us", "UTC")
@@ -177,7 +182,7 @@ def long(engines: Any) -> EngineLake:
 @pytest.mark.parametrize("engine", ["spark", "trino"])
 def test_filter_skips_parts_of_a_file(long: EngineLake, matrix: Matrix, engine: str, form: str) -> None:
     with matrix.reads("Pruning", "row groups of one file skipped", engine, form):
-        assert rows_read(engine, long, form, "id BETWEEN 500000 AND 500010", "f") <= COUNT // 2
+        assert rows_read(engine, long, form, "id BETWEEN 900000 AND 900010", "f") <= COUNT // 2
 
 
 FACTS = "count(*), count({n}), sum({n}), min({at}), max({at}), sum({f}), sum({money}), min({text}), max({text}), min({day})"

@@ -21,6 +21,8 @@ from services.trino import Trino, s3_properties
 
 import lakeload as ll
 
+pytestmark = pytest.mark.timeout(900)  # two engines start in here when this module is run alone
+
 MARCH = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
 FIRST = [{"id": 1, "name": "x", "at": MARCH}]
 SECOND = [{"id": 2, "tags": ["a", "b"], "at": MARCH + dt.timedelta(days=1)}]

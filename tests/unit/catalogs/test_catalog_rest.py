@@ -40,7 +40,7 @@ SCHEMA = columns(id=pa.int64(), sub=pa.struct([("x", pa.int32())]), day=pa.date3
 DAY = dt.date(2024, 1, 1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def s3(seaweedfs: SeaweedFS) -> S3:
     """The storage of the REST catalog, whatever server the other tests use."""
     return seaweedfs.s3
