@@ -36,7 +36,7 @@ def ambient_storage(keys: Iterable[str]) -> dict[str, str]:
 
 
 def aws_credentials(profile: str | None = None) -> dict[str, str]:
-    """Keys where AWS tools look: shared credentials files, then the instance's role; empty if there are none.
+    """Keys where AWS tools look, shared credentials files, then the instance's role; and the profile's region.
 
     Args:
         profile: Name in the shared files; the default one when `None`.
@@ -47,16 +47,18 @@ def aws_credentials(profile: str | None = None) -> dict[str, str]:
     from botocore.exceptions import ProfileNotFound
     from botocore.session import Session
 
+    session = Session(profile=profile)
     try:
-        credentials = Session(profile=profile).get_credentials()
+        credentials, region = session.get_credentials(), session.get_config_variable("region")
     except ProfileNotFound:
         raise ConfigError(
             f"there is no AWS profile {profile!r}", hint="Check aws_profile and the shared credentials file."
         ) from None
+    found = {"aws_region": region} if region else {}
     if credentials is None:
-        return {}
+        return found
     frozen = credentials.get_frozen_credentials()
-    found = {"aws_access_key_id": frozen.access_key, "aws_secret_access_key": frozen.secret_key}
+    found |= {"aws_access_key_id": frozen.access_key, "aws_secret_access_key": frozen.secret_key}
     return {**found, "aws_session_token": frozen.token} if frozen.token else found
 
 

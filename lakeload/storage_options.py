@@ -21,7 +21,7 @@ STORAGE_KEYS = {
     "aws_secret_access_key": "secret key",
     "aws_session_token": "session token of temporary credentials",
     "aws_profile": "profile of the shared credentials file, instead of keys",
-    "aws_region": "region, default us-east-1",
+    "aws_region": "region; default that of the AWS profile, then us-east-1",
     "aws_endpoint_url": "address of an S3-compatible server",
     "aws_virtual_hosted_style_request": "bucket in the host name; default: only without aws_endpoint_url",
     "aws_allow_http": "unencrypted connections; default: only to an http:// endpoint",
@@ -165,7 +165,7 @@ class StorageOptions:
         if family == "aws":
             anonymous = found.get("aws_skip_signature") == "true"
             if "aws_access_key_id" not in found and not anonymous:
-                found |= config.aws_credentials(found.get("aws_profile"))
+                found = config.aws_credentials(found.get("aws_profile")) | found
             found.setdefault("aws_region", "us-east-1")
         return cls(found)
 

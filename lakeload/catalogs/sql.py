@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakeload.catalogs.names import drop_name, list_names, register_name
 from lakeload.catalogs.pointer import Pointer
-from lakeload.errors import CatalogError, ConfigError
+from lakeload.errors import CatalogError, ConfigError, TableError
 from lakeload.formats.iceberg import IcebergTable
 from lakeload.formats.iceberg_document import Document
 from lakeload.storage_options import StorageOptions
@@ -145,6 +145,10 @@ class SqlCatalog:
             ) from None  # the cause's text repeats statement and parameters
 
 
+_NAMING = 3
+"""Conditions of `_Row._key` that name the row; what follows tells tables from views."""
+
+
 class _Row:
     """One table's row: the `Pointing` of a SQL catalog."""
 
@@ -191,9 +195,19 @@ class _Row:
         from pyiceberg.catalog.sql import IcebergTables
         from sqlalchemy import select
 
-        statement = select(IcebergTables.metadata_location).where(*self._key())
+        key = self._key()
+        statement = select(IcebergTables.metadata_location).where(*key)
+        anything = select(IcebergTables.table_name).where(*key[:_NAMING])
         with self._catalog.guarded(), self._catalog.library.engine.connect() as connection:
-            return connection.execute(statement).scalar()
+            found = connection.execute(statement).scalar()
+            taken = found is None and connection.execute(anything).scalar() is not None
+        if taken:
+            raise TableError(
+                "the name belongs to a view",
+                table=self._name,
+                hint="Load under another name, or drop the view with the engine that made it.",
+            )
+        return found
 
     def _make_namespace(self) -> None:
         from pyiceberg.exceptions import NamespaceAlreadyExistsError

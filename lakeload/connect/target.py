@@ -19,7 +19,7 @@ class Place:
     """A catalog, taken apart.
 
     Args:
-        kind: `sql`, `rest`, `hive`, `glue` or `unity`.
+        kind: `sql`, `rest`, `hive` or `glue`.
         address: Where it is: database URL, HTTP address, host and port; without secrets.
         settings: The query of its URI; secrets as `${NAME}`.
     """

@@ -7,7 +7,7 @@ protocol, section "Per-file Statistics"):
 |---|---|
 | integers, dates | exact |
 | float, double | finite only; -0.0 below, 0.0 above; no maximum with NaN in the file, which sorts last |
-| decimal | exact, as a JSON number |
+| decimal | a JSON number; exact, unless its nearest double, which Trino reads, would lie inside the bound |
 | string | first 32 characters; a maximum that was cut ends in U+10FFFF, or is left out if that is too small |
 | timestamp | milliseconds, minimum rounded down, maximum rounded up |
 | boolean, binary, lists, maps | none |
@@ -19,7 +19,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import Any
 
 import msgspec
@@ -33,6 +33,7 @@ INDEXED_COLUMNS = 32
 """Leaf columns that get statistics unless the table says otherwise."""
 
 _LAST_CHARACTER = "\U0010ffff"
+_EXACT = Context(prec=76)
 _MILLISECOND = dt.timedelta(milliseconds=1)
 
 
@@ -73,6 +74,8 @@ def _low(value: Value | None) -> Any:
             return (value or -0.0) if math.isfinite(value) else None
         case str():
             return value[:STRING_LENGTH]
+        case Decimal():
+            return _decimal(value, below=True)
         case _:
             return _exact(value)
 
@@ -86,6 +89,8 @@ def _high(found: ColumnStats) -> Any:
             return (value or 0.0) if known else None
         case str():
             return _string_above(value)
+        case Decimal():
+            return _decimal(value, below=False)
         case dt.datetime():
             return _timestamp_above(value)
         case _:
@@ -96,14 +101,31 @@ def _exact(value: Value | None) -> Any:
     match value:
         case None | bool() | bytes() | dt.time():
             return None
-        case Decimal():
-            return msgspec.Raw(format(value, "f").encode())
         case dt.datetime():
             return _timestamp(value)
         case dt.date():
             return value.isoformat()
         case _:
             return value
+
+
+def _decimal(value: Decimal, *, below: bool) -> msgspec.Raw:
+    """A number that bounds the value, read digit by digit or as the nearest double."""
+    bound = value
+    while not _bounds(_as_double(bound), value, below=below):
+        further = Decimal(repr(math.nextafter(float(bound), -math.inf if below else math.inf)))
+        # No more digits after the point than the column has: a reader may refuse them.
+        step = Decimal((0, (1,), int(value.as_tuple().exponent)))
+        bound = further.quantize(step, ROUND_FLOOR if below else ROUND_CEILING, context=_EXACT)
+    return msgspec.Raw(format(bound, "f").encode())
+
+
+def _bounds(bound: Decimal, value: Decimal, *, below: bool) -> bool:
+    return bound <= value if below else bound >= value
+
+
+def _as_double(value: Decimal) -> Decimal:
+    return Decimal(repr(float(value)))
 
 
 def _string_above(value: str) -> str | None:

@@ -3,13 +3,16 @@ places of tables, tokens that expire, and refusals that say the way out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow as pa
 import pytest
 from readers import pyiceberg_properties
+from services.iceberg_rest import IcebergRest
+from services.nessie import Nessie
 from services.proxy import Proxy, Request
 from services.seaweedfs import S3
 
@@ -200,3 +203,50 @@ def test_iceberg_entry_that_was_dropped_is_missed_by_name_and_registered_again(s
     assert served.lake(format="both").register("t") == ("iceberg",)
     ll.load([{"id": 2}], served.lake(format="both"), table="t")
     assert served.ids("t") == [1, 2]
+
+
+def test_server_that_creates_the_table_elsewhere_is_refused_and_the_table_taken_back(
+    nessie: Nessie, s3: S3, rest_namespace: str
+) -> None:
+    """No server at hand insists on a place of its own; Nessie chooses one when it hears of no other."""
+    served = Served(nessie.uri, nessie.warehouse, rest_namespace, s3)
+
+    def without_place(request: Request) -> tuple[int, bytes] | None:
+        if b'"set-location"' not in request.body:
+            return None
+        body = request.json
+        body["updates"] = [one for one in body["updates"] if one["action"] != "set-location"]
+        return proxy.ask(replace(request, body=json.dumps(body).encode()))
+
+    with Proxy(nessie.endpoint, answer=without_place) as proxy, pytest.raises(ll.CatalogError) as caught:
+        ll.load([{"id": 1}], behind(served, proxy).lake(), table="t")
+    assert f"{nessie.warehouse}/{rest_namespace}/t," in str(caught.value).replace(". ", ", ")
+    assert f"{nessie.warehouse}/{rest_namespace}/t_" in str(caught.value)
+    assert served.names() == []
+
+
+def test_request_the_server_says_it_does_not_have_is_named(
+    iceberg_rest: IcebergRest, s3: S3, rest_namespace: str
+) -> None:
+    """The server has them all; the proxy leaves some out of what it says."""
+    served = Served(iceberg_rest.uri, iceberg_rest.warehouse, rest_namespace, s3)
+
+    def less(request: Request) -> tuple[int, bytes] | None:
+        if not request.path.endswith("/v1/config"):
+            return None
+        status, body = proxy.ask(request)
+        said = json.loads(body)
+        said["endpoints"] = [
+            one for one in said["endpoints"] if not one.endswith(("/register", "/transactions/commit"))
+        ]
+        return status, json.dumps(said).encode()
+
+    with Proxy(iceberg_rest.endpoint, answer=less) as proxy:
+        there = behind(served, proxy)
+        pipeline(there.lake(), a=[{"id": 1}], b=[{"id": 2}])
+        assert proxy.count("POST", "/transactions/commit") == 0
+        served.library().drop_table((rest_namespace, "a"))
+        with pytest.raises(ll.CatalogError, match="the server cannot do this") as caught:
+            there.lake().register("a")
+    assert "register" in str(caught.value)
+    assert served.names() == ["b"]

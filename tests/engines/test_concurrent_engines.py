@@ -172,7 +172,7 @@ def test_load_that_is_overtaken_is_published_after_the_other_commit(
 ) -> None:
     lake, rows = other.lake, base()
     kinds = [*STATEMENTS, "compact"] if mode == "append" else ["insert", "delete", "update"]
-    with matrix.reads(GROUP, f"{mode} overtaken by {', '.join(STATEMENTS)}", other.engine, other.form):
+    with matrix.reads(GROUP, f"{mode} overtaken by {', '.join(kinds)}", other.engine, other.form):
         for number, kind in enumerate(kinds, 100):
             before = attempts.conflicts
             # A statement that meets no row makes no commit, and nobody would be overtaken.

@@ -51,7 +51,7 @@ def condition(engine: str, name: str) -> str:
     text = {"trino": "TIMESTAMP '{} UTC'", "spark": "TIMESTAMP '{}Z'", "duckdb": "TIMESTAMPTZ '{}+00'"}[
         engine
     ]
-    stamp = [text.format(at.strftime("%Y-%m-%d %H:%M:%S.%f")) for at in (day, following)]
+    stamp = [text.format(at.isoformat(" ", "milliseconds")[:23]) for at in (day, following)]
     return WHERE[name].format(day=stamp[0], next=stamp[1])
 
 

@@ -36,21 +36,23 @@ def iceberg_table(engines: Any, columns: str, properties: str, kinds: pa.Schema 
 
 
 @pytest.mark.parametrize(
-    ("feature", "properties"),
+    ("feature", "properties", "part"),
     [
-        ("partitioned table of Trino", ", partitioned_by = ARRAY['part']"),
-        ("deletion vectors of Trino", ", partitioned_by = ARRAY['part'], deletion_vectors_enabled = true"),
+        ("partitioned table of Trino", "", "a b/%:"),
+        # Trino 476 cannot write vectors below a folder with such signs.
+        ("deletion vectors of Trino", ", deletion_vectors_enabled = true", "a"),
     ],
 )
 def test_a_delta_table_of_trino_takes_loads_and_keeps_its_partitions_when_folded(
-    engines: Any, matrix: Matrix, feature: str, properties: str
+    engines: Any, matrix: Matrix, feature: str, properties: str, part: str
 ):
     """Trino leaves partition columns out of its files: a rewrite must take them from the log."""
     kinds = COLUMNS.append(pa.field("n", pa.int32()))
+    properties = f", partitioned_by = ARRAY['part']{properties}"
     table = delta_table(engines, "id BIGINT, part VARCHAR, n INTEGER", properties, kinds)
     for number in range(8):
-        table.trino(f"INSERT INTO {{t}} VALUES ({number}, 'a b/%:', 1), ({number + 100}, NULL, 2)")
-        table.rows += [*rows((number, "a b/%:"), n=1), *rows((number + 100, None), n=2)]
+        table.trino(f"INSERT INTO {{t}} VALUES ({number}, '{part}', 1), ({number + 100}, NULL, 2)")
+        table.rows += [*rows((number, part), n=1), *rows((number + 100, None), n=2)]
     table.check()
     report = table.append(*rows((1000, "c"), n=3))
     assert report.tables["t"].folded == 16

@@ -203,3 +203,11 @@ def test_place_has_one_spelling_in_table_metadata(url: str, root: str) -> None:
 def test_place_where_tables_cannot_be_kept_is_refused(url: str, options: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         lake_root(url, read(**options))
+
+
+def test_region_of_the_profile_is_used_where_none_is_given(tmp_path, monkeypatch):
+    settings = tmp_path / "config"
+    settings.write_text("[default]\nregion = eu-north-1\naws_access_key_id = a\naws_secret_access_key = b\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(settings))
+    assert StorageOptions.read({}, remote=True).values["aws_region"] == "eu-north-1"
+    assert StorageOptions.read({"aws_region": "eu-west-1"}, remote=True).values["aws_region"] == "eu-west-1"

@@ -89,11 +89,39 @@ def test_timestamp_bounds_are_milliseconds_around_every_value(values, zoned):
 
 
 @given(some(DECIMALS))
-def test_decimal_bounds_are_exact_json_numbers(values):
+def test_decimal_bounds_hold_for_readers_of_every_digit_and_for_readers_of_doubles(values):
     low, high = bounds(stats_of(values))
     present = [value for value in values if value is not None]
     if present:
-        assert (Decimal(low), Decimal(high)) == (min(present), max(present))
+        for read in (Decimal, lambda number: Decimal(repr(float(number)))):
+            assert read(low) <= min(present)
+            assert max(present) <= read(high)
+        assert float(min(present)) - float(low) <= 2 * math.ulp(float(low))
+        assert float(high) - float(max(present)) <= 2 * math.ulp(float(high))
+
+
+@pytest.mark.parametrize("text", ["1.50", "-9999999.99", "123456789012.345", "0.1", "0"])
+def test_decimal_bounds_a_double_can_hold_are_exact(text):
+    value = Decimal(text)
+    stats = stats_json(DataFile("a", 1, 1, stats={("c",): facts([value], floating=False)}), [("c",)])
+    assert f'"minValues":{{"c":{text}}},"maxValues":{{"c":{text}}}' in stats
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["999999999999999999999999999.0000000000", "1234567890123456.78", "-1234567890123456.78", "-" + "9" * 38],
+)
+def test_decimal_bounds_of_many_digits_have_the_scale_of_the_column(text):
+    value = Decimal(text)
+    low, high = bounds(
+        json.loads(
+            stats_json(DataFile("a", 1, 1, stats={("c",): facts([value], floating=False)}), [("c",)]),
+            parse_float=Decimal,
+        )
+    )
+    assert Decimal(repr(float(low))) <= value <= Decimal(repr(float(high)))
+    assert Decimal(low).as_tuple().exponent >= value.as_tuple().exponent
+    assert Decimal(high).as_tuple().exponent >= value.as_tuple().exponent
 
 
 @given(some(st.integers(-(2**63), 2**63 - 1)))
