@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from lakeload.catalogs.rest_server import TOGETHER, Server, decoded
-from lakeload.errors import CatalogError
+from lakeload.errors import CatalogError, TableError
 from lakeload.formats.iceberg_document import (
     FORMAT_VERSION,
     Change,
@@ -139,7 +139,7 @@ class RemoteTable:
             return found
         with suppress(CatalogError), self._server.guarded(self._name):
             self._server.send("DELETE", self._server.table_path(self._identifier))
-        raise CatalogError(
+        raise TableError(
             f"the catalog puts the table at {found.get('location')}, not at {new.location}",
             table=self._name,
             place=self._server.place,

@@ -40,9 +40,10 @@ def is_needed(known: View) -> bool:
 def polars_reads(known: View) -> bool:
     """Whether Polars itself can be let loose on this version."""
     features = set(known.snapshot.protocol.get("readerFeatures") or ())
-    # Of the names others give, it loses those with spaces, which a partition value may bring into a path.
+    # It loses names with spaces, which only others give, and forgets the deleted rows of escaped names.
     escaped = any(
-        file.raw != path and _OURS.search(path) is None for path, file in known.snapshot.files.items()
+        file.raw != path and (file.vector is not None or _OURS.search(path) is None)
+        for path, file in known.snapshot.files.items()
     )
     return features <= _POLARS and not escaped and not is_needed(known)
 

@@ -109,7 +109,7 @@ def _exact(value: Value | None) -> Any:
             return value
 
 
-def _decimal(value: Decimal, *, below: bool) -> msgspec.Raw:
+def _decimal(value: Decimal, *, below: bool) -> msgspec.Raw | None:
     """A number that bounds the value, read digit by digit or as the nearest double."""
     bound = value
     while not _bounds(_as_double(bound), value, below=below):
@@ -117,6 +117,8 @@ def _decimal(value: Decimal, *, below: bool) -> msgspec.Raw:
         # No more digits after the point than the column has: a reader may refuse them.
         step = Decimal((0, (1,), int(value.as_tuple().exponent)))
         bound = further.quantize(step, ROUND_FLOOR if below else ROUND_CEILING, context=_EXACT)
+    if bound.adjusted() > value.adjusted():
+        return None  # it may have more digits than the column, and readers fail on these
     return msgspec.Raw(format(bound, "f").encode())
 
 

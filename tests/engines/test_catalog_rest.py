@@ -218,11 +218,13 @@ def test_server_that_creates_the_table_elsewhere_is_refused_and_the_table_taken_
         body["updates"] = [one for one in body["updates"] if one["action"] != "set-location"]
         return proxy.ask(replace(request, body=json.dumps(body).encode()))
 
-    with Proxy(nessie.endpoint, answer=without_place) as proxy, pytest.raises(ll.CatalogError) as caught:
+    with Proxy(nessie.endpoint, answer=without_place) as proxy, pytest.raises(ll.TableError) as caught:
         ll.load([{"id": 1}], behind(served, proxy).lake(), table="t")
-    assert f"{nessie.warehouse}/{rest_namespace}/t," in str(caught.value).replace(". ", ", ")
+    assert f"not at {nessie.warehouse}/{rest_namespace}/t (" in str(caught.value)
     assert f"{nessie.warehouse}/{rest_namespace}/t_" in str(caught.value)
     assert served.names() == []
+    ll.load([{"id": 2}], served.lake(), table="t")  # the load that was refused holds nothing up
+    assert served.ids("t") == [2]
 
 
 def test_request_the_server_says_it_does_not_have_is_named(

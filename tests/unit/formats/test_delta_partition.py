@@ -25,7 +25,7 @@ VALUES = [
     (pa.int16(), [-32768, 5]),
     (pa.int32(), [-(2**31), 2**31 - 1]),
     (pa.int64(), [-(2**63), 2**63 - 1]),
-    (pa.float32(), [0.5, -3.0, 1e30]),
+    (pa.float32(), [0.5, -3.0, 2.0**100]),
     (pa.float64(), [0.1, -1e300, 5e-324]),
     (pa.bool_(), [True, False]),
     (pa.date32(), [dt.date(1969, 12, 31), dt.date(2024, 2, 29), dt.date(9999, 12, 31), dt.date(1, 1, 1)]),
@@ -163,6 +163,11 @@ def test_partition_text_that_does_not_fit_its_type_is_refused():
 def test_timestamps_in_the_older_spelling_of_other_engines_are_read():
     column = PartitionColumn("p", PartitionField("p"), pa.timestamp("us", "UTC"), "t")
     assert column.decode("2024-03-01 13:30:00") == column.decode("2024-03-01T13:30:00.000000Z") == AT
+
+
+def test_the_shortest_text_of_a_float_is_the_float_itself():
+    column = PartitionColumn("p", PartitionField("p"), pa.float32(), "t")
+    assert column.decode("0.1") == pa.scalar(0.1, pa.float32()).as_py()
 
 
 def test_wrong_number_of_partition_values_is_refused(tmp_path):

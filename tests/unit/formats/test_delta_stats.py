@@ -100,6 +100,13 @@ def test_decimal_bounds_hold_for_readers_of_every_digit_and_for_readers_of_doubl
         assert float(high) - float(max(present)) <= 2 * math.ulp(float(high))
 
 
+def test_decimal_bound_that_would_need_one_more_digit_is_left_out():
+    value = Decimal("999999999999999910")
+    stats = stats_json(DataFile("a", 1, 1, stats={("c",): facts([value], floating=False)}), [("c",)])
+    assert 'maxValues":{}' in stats
+    assert 'minValues":{"c":9' in stats
+
+
 @pytest.mark.parametrize("text", ["1.50", "-9999999.99", "123456789012.345", "0.1", "0"])
 def test_decimal_bounds_a_double_can_hold_are_exact(text):
     value = Decimal(text)
