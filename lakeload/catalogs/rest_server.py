@@ -107,7 +107,12 @@ class Server:
         """Whether the server changes several tables in one request: it says so, or is known to."""
         library = self.library
         said = any(str(endpoint).endswith(TOGETHER) for endpoint in library._supported_endpoints)  # noqa: SLF001 - no public way
-        return said or library.properties.get("nessie.is-nessie-catalog") == "true"
+        return said or self.is_nessie
+
+    @property
+    def is_nessie(self) -> bool:
+        """Whether the server says it is Nessie, which differs from others here and there."""
+        return self.library.properties.get("nessie.is-nessie-catalog") == "true"
 
     def lends_again(self) -> bool:
         """Whether credentials of a table can be asked for without the table."""

@@ -37,8 +37,6 @@ class RemoteTable:
         learn: Told the rest of every answer about the table: what the server says of its storage.
     """
 
-    creates_whole = False
-
     def __init__(
         self,
         server: Server,
@@ -48,6 +46,12 @@ class RemoteTable:
     ) -> None:
         self._server, self._identifier = server, identifier
         self._joined, self._learn = joined, learn
+
+    @property
+    def creates_whole(self) -> bool:
+        """Only behind Nessie: it keeps our numbers, and lets a second first snapshot replace the first."""
+        with self._server.guarded():
+            return self._server.is_nessie
 
     @property
     def together(self) -> RemoteTogether | None:
@@ -116,7 +120,7 @@ class RemoteTable:
             raise error
         return None
 
-    def after(self, error: Exception) -> Document | None:
+    def after(self, error: Exception | None) -> Document | None:
         """The table as it is after a request whose answer was lost.
 
         Raises:
@@ -173,8 +177,14 @@ class RemoteTogether:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def publish(self, changes: Sequence[Prepared]) -> bool:
-        """Publish every change if each table still is at its base; `False`, and nothing changed, when not.
+    def publish(self, changes: Sequence[Prepared]) -> Sequence[bool]:
+        """Publish every change if each table still is at its base, and look what became of each.
+
+        Servers differ in what they do when somebody else commits at that moment: some publish table by
+        table, and some say yes to a change they dropped. So the tables are asked.
+
+        Returns:
+            For each change whether it is part of its table now.
 
         Raises:
             CatalogError: The server refused, or it is not known whether the changes landed.
@@ -186,22 +196,21 @@ class RemoteTogether:
             table.request(prepared.base, prepared.change)
             for table, prepared in zip(tables, changes, strict=True)
         ]
+        failure: Exception | None = None
         try:
             self._server.send("POST", TOGETHER, {"table-changes": bodies}, {409: CommitFailedException})
-        except CommitFailedException:
-            return False
-        except Exception as error:
-            # Whatever went wrong, the server may have done it.
-            found = [table.after(error) for table in tables]
-            if all(p.change.landed_in(now) for p, now in zip(changes, found, strict=True)):
-                return True
-            if any(
-                now is None or now.location != p.base.location for p, now in zip(changes, found, strict=True)
-            ):
-                return False
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the server may have done it
+            failure = error
+        found = [table.after(failure) for table in tables]
+        landed = [p.change.landed_in(now) for p, now in zip(changes, found, strict=True)]
+        refused = failure is not None and not isinstance(failure, CommitFailedException)
+        same = all(
+            now is not None and now.location == p.base.location for p, now in zip(changes, found, strict=True)
+        )
+        if refused and same and failure is not None:
             with self._server.guarded():
-                raise
-        return True
+                raise failure
+        return landed
 
 
 def _requirements(base: Document | None) -> list[dict[str, Any]]:

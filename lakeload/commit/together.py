@@ -54,7 +54,8 @@ def publish_together(
 ) -> CommitResult:
     """Publish every change on whatever versions are newest, exactly once, all or none.
 
-    A table that does not exist is created empty first: no request creates a table with its rows.
+    A table that does not exist is created empty first: no request creates several tables with their rows.
+    Where an empty table would not be safe from another first writer, it is created with its rows instead.
 
     Args:
         changes: Per table its change, with a token; a table that carries it already is left alone.
@@ -114,8 +115,11 @@ def _publish(steps: Sequence[_Step]) -> CommitResult:
         raise
     joint = steps[0][0].together
     # Not within the `try`: a request that fails may have been carried out, and then the files are needed.
-    if lost is None and prepared and (joint is None or not joint.publish(prepared)):
-        lost = Conflict("a table was changed by somebody else")
+    if lost is None and prepared and joint is not None:
+        landed = joint.publish(prepared)
+        prepared = [change for change, done in zip(prepared, landed, strict=True) if not done]
+        if prepared:
+            lost = Conflict("a table was changed by somebody else")
     if lost is not None:
         _discard(prepared)
         return lost
@@ -124,9 +128,12 @@ def _publish(steps: Sequence[_Step]) -> CommitResult:
 
 def _prepare(table: Joinable, changeset: Changeset, state: TableState | None) -> Prepared | Conflict | None:
     if state is None:
-        made = table.commit(replace(changeset, add=(), token=None), None)
+        whole = getattr(table, "creates_whole", False)
+        made = table.commit(changeset if whole else replace(changeset, add=(), token=None), None)
         if isinstance(made, Conflict):
             return made
+        if whole:
+            return None
         state = table.load()
         if state is None:
             return Conflict("the table was dropped by somebody else")

@@ -52,6 +52,7 @@ _SWITCHES = {
     "delta.enableInCommitTimestamps": ("inCommitTimestamp", ("", "false")),
 }
 _NEW_TABLE_SWITCHES = (
+    "delta.setTransactionRetentionDuration",
     "delta.columnMapping.mode",
     "delta.enableChangeDataFeed",
     "delta.enableDeletionVectors",
@@ -64,6 +65,9 @@ _NEW_TABLE_SWITCHES = (
     "delta.feature.",
 )
 _OFF = ("", "false", "none", "classic")
+
+_FORGETS = "delta.setTransactionRetentionDuration"
+"""Lets checkpoints leave out `txn` actions of that age (Spark), and with them where a pipeline stands."""
 
 _FIELD_KEYS = {
     "delta.generationExpression": "generatedColumns",
@@ -103,6 +107,12 @@ def check_table(
         raise _refused(feature, table)
     for feature, column in _in_use(properties, fields):
         raise _refused(feature, table, column)
+    if _FORGETS in properties:
+        raise TableError(
+            f"the table lets engines forget the positions of loads ({_FORGETS})",
+            table=table,
+            hint=f"ALTER TABLE … UNSET TBLPROPERTIES ('{_FORGETS}'); else a load could come twice.",
+        )
 
 
 def _in_use(

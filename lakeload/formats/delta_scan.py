@@ -40,12 +40,17 @@ def is_needed(known: View) -> bool:
 def polars_reads(known: View) -> bool:
     """Whether Polars itself can be let loose on this version."""
     features = set(known.snapshot.protocol.get("readerFeatures") or ())
-    # It loses names with spaces, which only others give, and forgets the deleted rows of escaped names.
+    # It loses names with spaces, which only others give, forgets the deleted rows of escaped names, and
+    # looks for the files of a clone below the clone.
     escaped = any(
-        file.raw != path and (file.vector is not None or _OURS.search(path) is None)
+        (file.raw != path and (file.vector is not None or _OURS.search(path) is None)) or _outside(path)
         for path, file in known.snapshot.files.items()
     )
     return features <= _POLARS and not escaped and not is_needed(known)
+
+
+def _outside(path: str) -> bool:
+    return "://" in path or path.startswith("/")
 
 
 def _has_instant(kind: pa.DataType) -> bool:
@@ -80,7 +85,7 @@ def read_rows(
 
 def _batches(file: LogFile, store: Store, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Batches of the file with those of the columns it has."""
-    outside = "://" in file.path or file.path.startswith("/")
+    outside = _outside(file.path)
     root, _, name = file.path.rpartition("/")
     place = store.at(root) if outside else store
     uri = place.uri(name if outside else file.path)

@@ -150,6 +150,11 @@ class IcebergTable:
         found: Together | None = getattr(self._register, "together", None)
         return found
 
+    @property
+    def creates_whole(self) -> bool:
+        """Whether the table is created together with its first rows."""
+        return self._register.creates_whole
+
     def prepare(self, changeset: Changeset, base: TableState) -> Prepared | Conflict | None:
         """Plan a change and write its manifests, for `together` to publish; `None` when nothing changes.
 

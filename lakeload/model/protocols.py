@@ -98,11 +98,11 @@ class Prepared(Protocol):
 class Together(Protocol):
     """What publishes changes of several tables in one request. Tables that share one can be joined."""
 
-    def publish(self, changes: Sequence[Any]) -> bool:
+    def publish(self, changes: Sequence[Any]) -> Sequence[bool]:
         """Publish every `Prepared` change, if each table still is at its base.
 
         Returns:
-            False when one of them is not: then nothing was changed.
+            For each change whether it is part of its table now.
 
         Raises:
             CatalogError: The catalog refused, or it is not known whether the changes landed.

@@ -35,7 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options for the page of results."""
     group = parser.getgroup("compatibility")
     group.addoption("--write-compatibility", action="store_true", help="write docs/compatibility.md anew")
-    group.addoption("--check-compatibility", action="store_true", help="fail when it is not this run's result")
+    group.addoption(
+        "--check-compatibility", action="store_true", help="fail when it is not this run's result"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -135,4 +137,3 @@ def _started(make: Callable[[], Any]) -> Iterator[Any]:
         yield server
     finally:
         server.stop()
-

@@ -16,6 +16,7 @@ from readers import connect
 SQL = ("spark", "trino", "duckdb", "chdb")
 """Engines asked in SQL."""
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {"=": operator.eq, "<": operator.lt, ">=": operator.ge}
+NO_BINARY = "ClickHouse refuses to compare binary columns of Delta: `Invalid comparison operation: BinaryView <= Utf8View`."
 _AT_ONCE = 32
 
 

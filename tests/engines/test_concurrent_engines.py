@@ -72,7 +72,10 @@ class Other:
 
     def run(self, statement: str) -> None:
         text = statement.replace("{t}", self.table)
-        getattr(self.lake.engines, self.engine).query(text)
+        if self.engine == "trino":
+            self.lake.engines.trino.query(text)
+        else:
+            self.lake.engines.spark.session.sql(text).collect()  # what OPTIMIZE says does not fit into Arrow
 
     def compact(self) -> None:
         """The engine's own way to make few files of many."""
@@ -295,7 +298,7 @@ def is_conflict(error: BaseException) -> bool:
         word in text
         for word in (
             "Concurrent", "CONCURRENT", "concurrent", "TRANSACTION_CONFLICT", "CommitFailed", "conflicting",
-            "CONFLICT", "Failed to commit", "COMMIT_ERROR",
+            "CONFLICT", "Failed to commit", "COMMIT_ERROR", "Missing required files to delete",
         )
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from engines.enginelake import EngineLake, readers_of
 from engines.matrix import Matrix
-from engines.probes import SQL, counted_by, counts, probes
+from engines.probes import NO_BINARY, SQL, counted_by, counts, probes
 
 import lakeload as ll
 
@@ -114,12 +114,12 @@ def test_filter_on_partitioned_columns_finds_every_row(
         pass
 
 
-NO_BINARY = "ClickHouse refuses to compare binary columns of Delta: `Invalid comparison operation: BinaryView <= Utf8View`."
 BEFORE_1970 = (
     "ClickHouse rounds transforms of times before 1970 up, so that filters lose such rows in Iceberg."
 )
 
 
+NO_INFINITY = "Trino reads 0.0 for an infinity in a column partitioned by, also in tables it wrote itself."
 ONE_FORMAT = {
     "identity of binary": ("raw", "iceberg"),
     "identity of empty text": ("text", "iceberg"),
@@ -151,6 +151,11 @@ ODD = pa.table(
 def test_engine_reads_partition_value_that_only_iceberg_has(
     iceberg_only: dict[str, EngineLake], matrix: Matrix, feature: str, engine: str
 ) -> None:
+    if (feature, engine) == ("identity of float64 with infinity", "trino"):
+        with pytest.raises(AssertionError, match="'inf'"):
+            iceberg_only[feature].assert_read_by(engine, "iceberg", ODD)
+        matrix.cannot("Partitions", feature, engine, "iceberg", NO_INFINITY)
+        return
     note = iceberg_only[feature].assert_read_by(engine, "iceberg", ODD)
     with matrix.reads("Partitions", feature, engine, "iceberg", note):
         pass

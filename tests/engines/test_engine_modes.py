@@ -34,10 +34,10 @@ def steps(lake: EngineLake) -> Iterator[tuple[str, pa.Table]]:
     load: Callable[..., ll.RunReport] = lambda data, **options: lake.load(data, load_columns=False, **options)  # noqa: E731 - one line says it
     load(rows(0), partition_by="day", fold=False)
     load(rows(100), fold=False)
-    load(rows(200), fold=False, cursor="id", pipeline="by id")
+    load(rows(200), fold=False, cursor="id", pipeline="by_id")
     held = pa.concat_tables([rows(0), rows(100), rows(200)])
     yield "append", held
-    repeated = load(rows(200), fold=False, cursor="id", pipeline="by id")
+    repeated = load(rows(200), fold=False, cursor="id", pipeline="by_id")
     assert repeated.tables["t"].rows == 0
     yield "a repeated load of what its cursor has seen", held
     load(rows(300, days=DAYS[1:]), mode=ll.Overwrite(partitions="dynamic"), fold=False)
@@ -91,5 +91,6 @@ def test_engine_reads_encoding(
     encoded: tuple[str, EngineLake], matrix: Matrix, engine: str, form: str
 ) -> None:
     encoding, lake = encoded
-    with matrix.reads("Encodings", f'`encoding="{encoding}"`', engine, form):
-        lake.assert_read_by(engine, form, ENCODED)
+    note = lake.assert_read_by(engine, form, ENCODED)
+    with matrix.reads("Encodings", f'`encoding="{encoding}"`', engine, form, note):
+        pass

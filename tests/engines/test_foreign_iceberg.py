@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from engines.enginelake import EngineLake
-from engines.foreign import COLUMNS, Foreign, rows
+from engines.foreign import COLUMNS, GROUP, Foreign, rows
 from engines.matrix import Matrix
 from readers import assert_same_rows
 
@@ -373,7 +373,7 @@ def test_partitions_spark_computed_are_found_again_whatever_the_transform(table:
         lake.load(new, table=f"t{number}", mode=ll.Overwrite(partitions="dynamic"))
         assert spark.query(places).to_pydict() == before, spec
         assert_same_rows(spark.query(f"SELECT * FROM {name}"), new, types=False)
-    matrix.loads("Tables of others", "every partition transform, computed as Spark does", "iceberg")
+    matrix.loads(GROUP, "every partition transform, computed as Spark does", "iceberg")
 
 
 def test_a_view_of_the_name_is_refused(table: Foreign, matrix: Matrix):

@@ -34,16 +34,18 @@ class Joint:
 
     requests: list = field(default_factory=list)
     events: list = field(default_factory=list)
+    forgets: str = ""
 
     def publish(self, changes):
         self.requests.append([change.table.name for change in changes])
         if self.events:
             self.events.pop(0)()
         if any(change.table.state is not change.base for change in changes):
-            return False
+            return [False] * len(changes)
         for change in changes:
-            change.table.take(change.changeset)
-        return True
+            if change.table.name != self.forgets:
+                change.table.take(change.changeset)
+        return [change.table.name != self.forgets for change in changes]
 
 
 @dataclass
@@ -192,3 +194,12 @@ def test_files_stay_when_it_is_not_known_whether_the_request_was_carried_out():
     with pytest.raises(CatalogError):
         publish(tables)
     assert [table.discarded for table in tables.values()] == [[], []]
+
+
+def test_change_a_server_dropped_though_it_said_yes_is_published_after_all():
+    joint, tables = lake("a", "b")
+    joint.forgets = "b"
+    assert isinstance(publish(tables), Committed)
+    assert [table.state.sequences for table in tables.values()] == [{"p": 1}, {"p": 1}]
+    assert tables["a"].state.version == 2
+    assert [len(table.discarded) for table in tables.values()] == [0, 1]
