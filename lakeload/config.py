@@ -36,7 +36,7 @@ def ambient_storage(keys: Iterable[str]) -> dict[str, str]:
 
 
 def aws_credentials(profile: str | None = None) -> dict[str, str]:
-    """Keys where AWS tools look, shared credentials files, then the instance's role; and the profile's region.
+    """Keys where AWS tools look, shared files, then the instance's role; and the profile's region.
 
     Args:
         profile: Name in the shared files; the default one when `None`.

@@ -92,25 +92,37 @@ class Lakehouse:
         """A table to read.
 
         Raises:
-            TableError: There is no such table.
+            TableError: There is no such table, or only as Iceberg metadata no catalog of this lake knows.
         """
-        formats = self.formats_of(name)
-        if not formats:
-            there = ", ".join(self.tables()) or "none"
-            raise TableError("there is no such table", table=name, hint=f"Tables here: {there}.")
-        return LakeTable(self.open(name, formats))
+        formats = self.readable(name)
+        if formats:
+            return LakeTable(self.open(name, formats))
+        if self._folders(name):
+            raise TableError(
+                "the catalog does not know the table",
+                table=name,
+                place=self.location(name),
+                hint="Give the catalog that does, or register the table with `lakeload register`.",
+            )
+        there = ", ".join(self.tables()) or "none"
+        raise TableError("there is no such table", table=name, hint=f"Tables here: {there}.")
 
     def tables(self) -> list[str]:
         """Names of the tables in the namespace, sorted."""
         # What a catalog lends opens one table at a time: the folder above them stays closed.
         below = [] if self.catalogs.lent else self._store.names(self.namespace)
         found = {name for name in below if not name.startswith((".", "_"))}
-        names = {name for name in found if self.formats_of(name)}
-        return sorted(names | self._registered())
+        return sorted({name for name in found if self._folders(name)} | self._registered())
 
-    def formats_of(self, name: str) -> tuple[str, ...]:
-        """Formats a table is found in; empty when there is no such table."""
-        found = set(self._folders(name)) | ({"iceberg"} if name in self._registered() else set())
+    def readable(self, name: str) -> tuple[str, ...]:
+        """Formats a table can be read in: as Iceberg only when a catalog of this lake knows it."""
+        found = self._folders(name)
+        known = {"delta"} & set(found) | ({"iceberg"} if name in self._registered() else set())
+        return tuple(form for form in registry.FORMATS if form in known)
+
+    def _formats(self, name: str) -> tuple[str, ...]:
+        """Formats a table is found in, whether a catalog knows of it or not."""
+        found = {*self._folders(name), *self.readable(name)}
         return tuple(form for form in registry.FORMATS if form in found)
 
     def open(self, name: str, formats: tuple[str, ...] | None = None) -> Table:
@@ -128,7 +140,7 @@ class Lakehouse:
             CatalogError: The catalog of Iceberg tables did not answer, and the lake writes Iceberg.
         """
         try:
-            found = self.formats_of(name)
+            found = self._formats(name)
         except CatalogError:
             if "iceberg" in self.formats:
                 raise
@@ -139,9 +151,9 @@ class Lakehouse:
                 f"the table is not known as {lacking[0]}",
                 table=name,
                 place=self.location(name),
-                hint="If it was dropped from its catalog, register it again (lakeload register); else load with "
-                f"format={next(iter(state.sides)) if state else ''}. If another run is creating the table "
-                "right now, run again.",
+                hint="If it was dropped from its catalog, register it again (lakeload register); else load "
+                f"with format={next(iter(state.sides)) if state else ''}. If another run is creating the "
+                "table right now, run again.",
             )
         if found and found != self.formats and (state is not None or set(found) - set(self.formats)):
             raise TableError(

@@ -18,7 +18,7 @@ import hypothesis
 import pytest
 from services.hive import Hive
 from services.iceberg_rest import IcebergRest
-from services.java import NoJava
+from services.java import NoJavaError
 from services.moto import Glue, Moto
 from services.nessie import Nessie
 from services.postgres import Postgres
@@ -169,7 +169,7 @@ def started(make: Callable[[], Any]) -> Iterator[Any]:
     try:
         server = make()
         server.start()
-    except NoJava as missing:
+    except NoJavaError as missing:
         pytest.skip(str(missing))
     try:
         yield server

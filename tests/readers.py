@@ -58,7 +58,11 @@ def _connect(storage: Storage) -> duckdb.DuckDBPyConnection:
         connection.execute(f"LOAD '{extension}'")
     if storage:
         endpoint = storage.get("aws_endpoint_url")
-        host = f", URL_STYLE 'path', USE_SSL false, ENDPOINT '{endpoint.partition('://')[2]}'" if endpoint else ""
+        host = (
+            f", URL_STYLE 'path', USE_SSL false, ENDPOINT '{endpoint.partition('://')[2]}'"
+            if endpoint
+            else ""
+        )
         connection.execute(
             f"CREATE SECRET s3 (TYPE s3, PROVIDER config, KEY_ID '{storage['aws_access_key_id']}', "
             f"SECRET '{storage['aws_secret_access_key']}', REGION '{storage['aws_region']}'{host})"

@@ -79,7 +79,7 @@ def _sides(lake: Lakehouse, name: str) -> dict[str, LakeTable]:
     from lakeload.lake_table import LakeTable
 
     lake.table(name)  # says it when there is none
-    return {form: LakeTable(lake.open(name, (form,))) for form in lake.formats_of(name)}
+    return {form: LakeTable(lake.open(name, (form,))) for form in lake.readable(name)}
 
 
 def _contents(table: LakeTable) -> dict[str, Any]:
@@ -94,6 +94,8 @@ def _contents(table: LakeTable) -> dict[str, Any]:
 
 
 def _brief(lake: Lakehouse, name: str) -> dict[str, Any]:
+    if not lake.readable(name):  # Iceberg metadata the catalog does not know of
+        return {"formats": {}, "partition_by": []}
     return {
         "formats": {form: _contents(side) for form, side in _sides(lake, name).items()},
         "partition_by": [str(field) for field in lake.table(name).layout().partition_by],
@@ -161,7 +163,7 @@ def _print_lake(out: Console, lake: Lakehouse, tables: Mapping[str, Mapping[str,
         rows += [
             (name, form, *_amounts(contents), str(contents["version"]), partitions)
             for form, contents in facts["formats"].items()
-        ]
+        ] or [(name, "not registered", "-", "-", "-", "-", "-")]
     _print_columns(out, rows, right=(2, 3, 4, 5))
 
 

@@ -14,8 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakeload.errors import TableError
-from lakeload.formats.iceberg_document import METADATA_PATH
-from lakeload.formats.iceberg_document import same_place
+from lakeload.formats.iceberg_document import METADATA_PATH, same_place
 from lakeload.model.changes import AlreadyApplied, Changeset, CommitResult, Committed, Conflict
 from lakeload.model.evolution import rebase
 from lakeload.model.files import LiveFile

@@ -38,7 +38,7 @@ from lakeload.formats.iceberg_schema import same_columns, to_arrow
 from lakeload.formats.iceberg_snapshot import LOAD_ID_KEY
 from lakeload.model.changes import AlreadyApplied, Committed, Conflict
 from lakeload.model.schema import chosen, without_ids
-from lakeload.model.table import TableState, Version
+from lakeload.model.table import OWNER_PROPERTY, TableState, Version
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
@@ -227,8 +227,10 @@ class IcebergTable:
         model = document.model
         schema, specs, reader = model.schema(), model.specs(), self._manifests
         kinds = {number: spec.partition_type(schema).fields for number, spec in specs.items()}
-        # Migrated files carry no field ids; only readers know how to name their columns.
-        whole = _NAME_MAPPING not in document.properties
+        # Migrated files carry no field ids; only readers know how to name their columns. Some servers
+        # give every table a mapping, also those whose files are all ours.
+        properties = document.properties
+        whole = _NAME_MAPPING not in properties or properties.get(OWNER_PROPERTY) == "true"
         with self._reachable():
             deletes = deletes_of(reader, document)
             return [

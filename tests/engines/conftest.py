@@ -14,7 +14,7 @@ import pytest
 from engines import matrix as compatibility
 from engines.enginelake import EngineLake, Engines
 from services import jars
-from services.java import NoJava
+from services.java import NoJavaError
 from services.postgres import Postgres
 from services.seaweedfs import S3
 from services.spark import Spark
@@ -93,15 +93,6 @@ def trino(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trino]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server without databases."""
-    server = Postgres()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture(scope="session")
 def engines(s3: S3, postgres: Postgres, spark: Spark, trino: Trino) -> Engines:
     """Spark and Trino with catalogs for everything below the bucket of the S3 server."""
     found = Engines(s3, postgres, spark, trino)
@@ -131,7 +122,7 @@ def _started(make: Callable[[], Any]) -> Iterator[Any]:
     server = make()
     try:
         server.start()
-    except NoJava as missing:
+    except NoJavaError as missing:
         pytest.fail(str(missing)) if _REQUIRED else pytest.skip(str(missing))
     try:
         yield server

@@ -15,7 +15,7 @@ import pytest
 from readers import assert_same_rows
 from services.hive import Hive
 from services.hive_spark import ICEBERG, HiveSpark
-from services.java import NoJava
+from services.java import NoJavaError
 from services.seaweedfs import S3
 from services.trino import Trino, s3_properties
 from trino.exceptions import TrinoExternalError
@@ -87,7 +87,7 @@ def hive_spark(hive: Hive, s3: S3, tmp_path_factory: pytest.TempPathFactory) -> 
     server = HiveSpark(tmp_path_factory.mktemp("hive_spark"), s3, hive)
     try:
         server.start()
-    except NoJava as missing:
+    except NoJavaError as missing:
         pytest.skip(str(missing))
     try:
         yield server

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from services.java import NoJava, java_home
+from services.java import NoJavaError, java_home
 
 POM = Path(__file__).parent.parent / "engines" / "pom.xml"
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
@@ -37,13 +37,13 @@ def files(profile: str) -> list[Path]:
     """Every file of the profile, dependencies included.
 
     Raises:
-        NoJava: Maven or a Java runtime is missing.
+        NoJavaError: Maven or a Java runtime is missing.
         RuntimeError: Maven could not get them.
     """
     text = POM.read_text()
-    section = re.search(rf"<profile>\s*<id>{profile}</id>.*?</profile>", text, re.S)
+    section = re.search(rf"<profile>\s*<id>{profile}</id>.*?</profile>", text, re.DOTALL)
     assert section, f"pom.xml has no profile {profile}"
-    versions = re.search(r"<properties>.*?</properties>", text, re.S)
+    versions = re.search(r"<properties>.*?</properties>", text, re.DOTALL)
     key = hashlib.sha256((section[0] + (versions[0] if versions else "")).encode()).hexdigest()[:12]
     folder = cache() / f"{profile}-{key}"
     if not folder.exists():
@@ -54,7 +54,7 @@ def files(profile: str) -> list[Path]:
 def _copy(profile: str, folder: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
-        raise NoJava("Maven is missing: install it, for example `apt-get install maven`")
+        raise NoJavaError("Maven is missing: install it, for example `apt-get install maven`")
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Made aside and moved into place whole: another process may want the same folder right now.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{profile}-") as aside:

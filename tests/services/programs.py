@@ -36,7 +36,9 @@ def from_npm(package: tuple[str, str], program: str) -> list[str]:
     name, version = package
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
-        raise MissingProgramError("Node.js is missing: install node and npm, for example Debian's nodejs and npm")
+        raise MissingProgramError(
+            "Node.js is missing: install node and npm, for example Debian's nodejs and npm"
+        )
     folder = cache() / f"{name}-{version}"
     if not folder.exists():
         _make(folder, [npm, "install", "--no-audit", "--no-fund", "--prefix", "{}", f"{name}@{version}"])

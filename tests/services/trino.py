@@ -216,4 +216,3 @@ def _plain(value: Any, kind: pa.DataType) -> Any:
     if pa.types.is_timestamp(kind) and kind.tz and isinstance(value, dt.datetime):
         return value.astimezone(dt.UTC)
     return value
-

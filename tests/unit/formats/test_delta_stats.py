@@ -101,7 +101,7 @@ def test_decimal_bounds_hold_for_readers_of_every_digit_and_for_readers_of_doubl
 
 
 def test_decimal_bound_that_would_need_one_more_digit_is_left_out():
-    value = Decimal("999999999999999910")
+    value = Decimal(999999999999999910)
     stats = stats_json(DataFile("a", 1, 1, stats={("c",): facts([value], floating=False)}), [("c",)])
     assert 'maxValues":{}' in stats
     assert 'minValues":{"c":9' in stats
