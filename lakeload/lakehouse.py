@@ -18,7 +18,8 @@ from lakeload.lake_catalogs import LakeCatalogs
 from lakeload.lake_table import LakeTable
 from lakeload.model.protocols import Table
 from lakeload.model.table import TableState
-from lakeload.storage_options import StorageOptions, lake_root
+from lakeload.places import lake_root
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
@@ -372,7 +373,7 @@ def _root(root: str | Path, given: Mapping[str, str] | None) -> tuple[str, Stora
     scheme, found, rest = text.partition("://")
     if found and scheme != "file":
         options = StorageOptions.read(given, remote=True, scheme=scheme)
-        return lake_root(text, options), options
+        return lake_root(text, options.values), options
     if not found and not text.strip():
         raise ConfigError("the lakehouse has no place", hint="Give a local path or s3://bucket/prefix.")
     path = Path(rest) if found else Path(text).expanduser()

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from lakeload import config
 from lakeload.errors import ConfigError
+from lakeload.loans import Lender
+from lakeload.places import SCHEMES, azure_account
 
 STORAGE_KEYS = {
     "aws_access_key_id": "access key",
@@ -55,17 +57,6 @@ SECRET_KEYS = frozenset(
 )
 """Keys whose values are never shown. An access key is no secret, but belongs to one."""
 
-SCHEMES = {
-    "s3": "aws",
-    "s3a": "aws",
-    "gs": "google",
-    "gcs": "google",
-    "az": "azure",
-    "abfs": "azure",
-    "abfss": "azure",
-}
-"""URL scheme → first word of the keys that speak of it."""
-
 _FLAGS = frozenset(key for key in STORAGE_KEYS if key.endswith(("_request", "_http", "_signature")))
 
 _CREDENTIALS = {
@@ -86,39 +77,6 @@ _CREDENTIALS = {
     ),
 }
 """What says who is asking. Parts of it from two places would be one identity's key with another's token."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loan:
-    """What a catalog lends for the storage of one table.
-
-    Args:
-        values: Options as of `STORAGE_KEYS`: keys, endpoint, region. Never shown.
-        until: When the keys end, seconds since the epoch; `None` when that is not said.
-        signs: There are no keys; the catalog signs every request instead.
-    """
-
-    values: Mapping[str, str] = field(default_factory=dict, repr=False)
-    until: float | None = None
-    signs: bool = False
-
-
-class Lender(Protocol):
-    """A catalog that lets its clients into the storage of a table. Implemented in `lakeload.catalogs`."""
-
-    def lend(self) -> Loan:
-        """What is lent now.
-
-        Raises:
-            CatalogError: Nothing is, or the catalog did not answer.
-        """
-        ...
-
-    def sign(
-        self, method: str, url: str, region: str, headers: Mapping[str, list[str]]
-    ) -> tuple[str, Mapping[str, list[str]]]:
-        """Address and headers of a request to the storage, signed."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,67 +328,6 @@ class StorageOptions:
     @property
     def _style(self) -> str:
         return "path" if self.path_style else "virtual"
-
-
-def azure_account(location: str) -> str | None:
-    """The storage account a URL names, if it does.
-
-    Example:
-        >>> azure_account("abfss://lake@prod.dfs.core.windows.net/a"), azure_account("az://lake/a")
-        ('prod', None)
-    """
-    host = urlsplit(location).netloc
-    return host.partition("@")[2].partition(".")[0] or None
-
-
-_PLACES = "Give a local path, s3://bucket/prefix, gs://bucket/prefix or abfss://container@account…/prefix."
-
-
-def lake_root(url: str, options: StorageOptions) -> str:
-    """The root of a lake in the one spelling that goes into table metadata, so that every engine reads it.
-
-    `s3a://` and `gcs://` become `s3://` and `gs://`; every Azure spelling names its account, because Hadoop
-    and Trino know no other.
-
-    Args:
-        url: What the user wrote.
-        options: How it is reached.
-
-    Raises:
-        ConfigError: The URL names no place for tables, or one where commits could be lost.
-
-    Example:
-        >>> lake_root("az://lake/prod/", StorageOptions({"azure_storage_account_name": "acme"}))
-        'abfss://lake@acme.dfs.core.windows.net/prod'
-    """
-    scheme, _, rest = url.partition("://")
-    family, rest = SCHEMES.get(scheme), rest.strip("/")
-    if family is None or not rest:
-        raise ConfigError(f"cannot keep tables at {url!r}", hint=_PLACES)
-    if family == "azure":
-        return _azure_root(url, rest, options)
-    host = urlsplit(options.values.get("aws_endpoint_url", "")).hostname or ""
-    if family == "aws" and host.endswith("storage.googleapis.com"):
-        raise ConfigError(
-            "Google's S3-compatible API ignores conditional puts: commits could overwrite one another",
-            place=url,
-            hint=f"Write gs://{rest} with google_service_account; see docs/guides/object-stores.md.",
-        )
-    return f"{'s3' if family == 'aws' else 'gs'}://{rest}"
-
-
-def _azure_root(url: str, rest: str, options: StorageOptions) -> str:
-    if azure_account(url):
-        return f"abfss://{rest}"
-    account = options.values.get("azure_storage_account_name")
-    if account is None:
-        raise ConfigError(
-            "the storage account is not known",
-            place=url,
-            hint="Give azure_storage_account_name, or abfss://container@account.dfs.core.windows.net/prefix.",
-        )
-    container, _, path = rest.partition("/")
-    return f"abfss://{container}@{account}.dfs.core.windows.net/{path}".rstrip("/")
 
 
 def _connection_string(account: str | None, endpoint: str, given: Mapping[str, str]) -> str:

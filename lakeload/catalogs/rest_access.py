@@ -21,7 +21,7 @@ import msgspec
 from lakeload.catalogs.rest_server import Server, decoded
 from lakeload.errors import CatalogError
 from lakeload.formats.iceberg_document import Document, same_place
-from lakeload.storage_options import Loan
+from lakeload.loans import Loan
 
 _NAMES = {
     "s3.access-key-id": "aws_access_key_id",

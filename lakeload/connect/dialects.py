@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from lakeload.connect.target import literal
 from lakeload.errors import ConfigError
-from lakeload.storage_options import SCHEMES, StorageOptions, azure_account
+from lakeload.places import SCHEMES, azure_account
+from lakeload.storage_options import StorageOptions
 
 _S3A = "spark.hadoop.fs.s3a."
 _HADOOP_CREDENTIALS = "org.apache.hadoop.fs.s3a."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from lakeload.connect.target import Target
-from lakeload.storage_options import azure_account
+from lakeload.places import azure_account
 
 
 def snippet(target: Target) -> str:

@@ -8,7 +8,8 @@ from functools import cached_property
 from urllib.parse import parse_qsl, urlsplit
 
 from lakeload.errors import ConfigError
-from lakeload.storage_options import SCHEMES, StorageOptions, azure_account
+from lakeload.places import SCHEMES, azure_account
+from lakeload.storage_options import StorageOptions
 
 _SECRETS = ("credential", "token")
 REFERENCE = re.compile(r"\$\{([A-Z0-9_]+)\}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from lakeload.storage_options import SCHEMES
+from lakeload.places import SCHEMES
 from lakeload.write.store import Store
 
 

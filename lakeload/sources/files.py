@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal
 
 from lakeload.errors import SourceError, StorageError
-from lakeload.storage_options import SCHEMES, StorageOptions
+from lakeload.places import SCHEMES
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import open_filesystem
 
 _CLIENTS = ("aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs")

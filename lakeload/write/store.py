@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from lakeload.errors import ConfigError, StorageError
-from lakeload.storage_options import SCHEMES, StorageOptions
+from lakeload.places import SCHEMES
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store_lent import lent_filesystem
 
 if TYPE_CHECKING:

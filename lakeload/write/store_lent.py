@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import fsspec
 
-    from lakeload.storage_options import Lender, Loan, StorageOptions
+    from lakeload.loans import Lender, Loan
+    from lakeload.storage_options import StorageOptions
 
 
 def lent_filesystem(options: StorageOptions, lender: Lender) -> fsspec.AbstractFileSystem:

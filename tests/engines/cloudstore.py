@@ -15,7 +15,8 @@ from services.clouds import Cloud
 
 import lakeload as ll
 from lakeload.formats.iceberg_io import file_io
-from lakeload.storage_options import StorageOptions, lake_root
+from lakeload.places import lake_root
+from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 ROWS = pa.table({"id": [1, 2, 3], "name": ["a", None, "c"]})
@@ -35,7 +36,7 @@ def options(cloud: Cloud) -> StorageOptions:
 
 def store(cloud: Cloud, root: str) -> Store:
     """The store at a place."""
-    return Store(lake_root(root, options(cloud)), options(cloud))
+    return Store(lake_root(root, options(cloud).values), options(cloud))
 
 
 def check_objects(cloud: Cloud) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from lakeload import config
 from lakeload.errors import ConfigError
-from lakeload.storage_options import SECRET_KEYS, STORAGE_KEYS, StorageOptions, lake_root
+from lakeload.places import lake_root
+from lakeload.storage_options import SECRET_KEYS, STORAGE_KEYS, StorageOptions
 
 MINIO = {
     "aws_access_key_id": "KEYID",
@@ -187,7 +188,7 @@ def test_libraries_hear_of_no_other_cloud_than_the_one_of_the_place() -> None:
     ],
 )
 def test_place_has_one_spelling_in_table_metadata(url: str, root: str) -> None:
-    assert lake_root(url, read(**AZURE)) == root
+    assert lake_root(url, read(**AZURE).values) == root
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_place_has_one_spelling_in_table_metadata(url: str, root: str) -> None:
 )
 def test_place_where_tables_cannot_be_kept_is_refused(url: str, options: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        lake_root(url, read(**options))
+        lake_root(url, read(**options).values)
 
 
 def test_region_of_the_profile_is_used_where_none_is_given(tmp_path, monkeypatch):
