@@ -73,11 +73,25 @@ class RemoteTable:
             # SeaweedFS cannot make a namespace once files lie below it, and files come before the commit.
             with suppress(CatalogError):
                 self._make_namespace()
+            self._refuse_view()
             return None
         if cached is not None and cached.location == answer.get("metadata-location"):
             self._learn(answer)
             return cached
         return self._document(answer)
+
+    def _refuse_view(self) -> None:
+        # To a server, creating a table under a view's name is a conflict, this time and every time.
+        taken = False
+        with suppress(CatalogError), self._server.guarded(self._name):  # not every server knows views
+            taken = self._server.library.view_exists(self._identifier)
+        if taken:
+            raise TableError(
+                "the name belongs to a view",
+                table=self._name,
+                place=self._server.place,
+                hint="Load under another name, or drop the view with the engine that made it.",
+            )
 
     def publish(self, base: Document | None, change: Change) -> Document | None:
         """Publish the change if the table still is at `base`; `None` when it is not."""

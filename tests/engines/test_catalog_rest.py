@@ -274,3 +274,26 @@ def test_writers_of_several_tables_at_once_lose_no_row_and_double_none(served: S
     assert not failures
     expected = sorted(10 * writer + number for writer in range(3) for number in range(4))
     assert (served.ids("a"), served.ids("b")) == (expected, expected)
+
+
+def test_name_of_a_view_is_refused_before_anything_is_written(served: Served) -> None:
+    from pyiceberg.view.metadata import SQLViewRepresentation, ViewVersion
+
+    lake, library = served.lake(), served.library()
+    library.create_namespace(served.namespace)
+    library.create_view(
+        (served.namespace, "t"),
+        pa.schema([("id", pa.int64())]),
+        ViewVersion(
+            version_id=1,
+            schema_id=0,
+            timestamp_ms=1_700_000_000_000,
+            summary={},
+            representations=[SQLViewRepresentation(type="sql", sql="SELECT 1 AS id", dialect="trino")],
+            default_namespace=[served.namespace],
+        ),
+    )
+    with pytest.raises(ll.TableError, match="the name belongs to a view"):
+        ll.load([{"id": 1}], lake, table="t")
+    assert lake.store("t").names("data") == []
+    assert lake.journal("load_t").last == 0
