@@ -110,7 +110,7 @@ def die_at(step: str) -> str | None:
         case "before the first table":
             _wrap(lake, "publish", before=True)
         case "before the catalog knows":
-            _wrap(sql._Row, "_swap", before=True)
+            _wrap(sql._Row, "swap", before=True)
         case "after the first format of the first table":
             for kind in (DeltaFormatTable, IcebergTable):
                 _wrap(kind, "commit", when=lambda _, change, *__: change.token is not None)

@@ -88,6 +88,8 @@ def _bounded_in_delta(kind: pa.DataType, key: Any) -> bool:
     """Whether readers may count on a bound."""
     if pa.types.is_floating(kind):
         return math.isfinite(key)
+    if pa.types.is_decimal(kind):  # widened for readers of doubles, unless that needs one digit more
+        return len(str(abs(key) + _double_step(key))) == len(str(abs(key)))
     if pa.types.is_string(kind):
         return len(key.decode()) <= 32 or "\U0010ffff" not in key.decode()
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -95,8 +97,15 @@ def _bounded_in_delta(kind: pa.DataType, key: Any) -> bool:
     return not (pa.types.is_boolean(kind) or pa.types.is_binary(kind))
 
 
+def _double_step(key: int) -> int:
+    """How far a bound of so many digits may lie from the value: nothing for what a double holds exactly."""
+    return abs(key) >> 50
+
+
 def _near(bound: Any, key: Any, kind: pa.DataType) -> bool:
     """A bound is the value itself, or begins as it does."""
+    if pa.types.is_decimal(kind):
+        return bool(abs(bound - key) <= _double_step(key))
     if pa.types.is_string(kind):
         return bound.decode()[:32] == key.decode()[:32]
     return abs(bound - key) < 1000 if pa.types.is_timestamp(kind) else bool(bound == key)
