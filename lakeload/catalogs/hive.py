@@ -136,7 +136,7 @@ class _Entry:
         with self._server.connected() as hive:
             if base is None:
                 return self._create(hive, after)
-            with TableLock(self._server, hive, self._namespace, self._name).held():
+            with TableLock(self._server, hive, self._namespace, self._name):
                 table = hive_server.entry(hive, self._namespace, self._name)
                 if table is None or self._pointer(table) != base.location:
                     return False

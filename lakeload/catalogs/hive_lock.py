@@ -15,9 +15,8 @@ from __future__ import annotations
 import re
 import socket
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
 
 from lakeload.catalogs.hive_server import Metastore, user
 from lakeload.errors import CatalogError
@@ -43,13 +42,16 @@ _MILLISECONDS = {
 
 
 class TableLock:
-    """The exclusive lock of one table.
+    """The exclusive lock of one table, as a context: other writers wait as long as it lasts.
 
     Args:
         metastore: Who keeps it.
         hive: An open connection, which the caller uses under the lock too.
         namespace: Namespace of the table.
         name: Name of the table.
+
+    Raises:
+        CatalogError: On entering, when another writer did not give the lock back in time.
     """
 
     def __init__(self, metastore: Metastore, hive: Client, namespace: str, name: str) -> None:
@@ -58,27 +60,26 @@ class TableLock:
         self._agent = f"lakeload {uuid.uuid4()}"
         self._number: int | None = None
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Other writers wait as long as this lasts.
-
-        Raises:
-            CatalogError: Another writer did not give the lock back in time.
-        """
-        from thrift.transport.TTransport import TTransportException
-
+    # No generator makes this context: those write to the exceptions that pass, and Thrift's refuse that.
+    def __enter__(self) -> Self:
         self._release_abandoned(self._hive)
-        pending = False
         try:
             self._acquire()
-            yield
-        except TTransportException as error:
-            # A metastore too busy to answer may still do what it was told, and must not do it unguarded.
-            pending = error.type == TTransportException.TIMED_OUT
+        except BaseException as error:
+            self._leave(error)
             raise
-        finally:
-            if not pending:
-                self._release()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        from thrift.transport.TTransport import TTransportException
+
+        # A metastore too busy to answer may still do what it was told, and must not do it unguarded.
+        silent = isinstance(error, TTransportException) and error.type == TTransportException.TIMED_OUT
+        if not silent:
+            self._release()
 
     def _acquire(self) -> None:
         from hive_metastore.ttypes import LockComponent, LockLevel, LockRequest, LockState, LockType

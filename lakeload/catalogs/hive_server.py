@@ -70,9 +70,10 @@ class Metastore:
         from thrift.Thrift import TException
         from thrift.transport.TTransport import TTransportException
 
+        transport = None
         try:
-            with self._opened() as client:
-                yield client
+            transport = self._opened()
+            yield _client(transport)
         except (TTransportException, TProtocolException, OSError, EOFError) as error:
             raise CatalogError(
                 f"the metastore did not answer ({_silence(error)})",
@@ -85,12 +86,13 @@ class Metastore:
             raise CatalogError(
                 f"the metastore refused: {text}", place=self.place, hint=_remedy(text)
             ) from None
+        finally:
+            if transport is not None:
+                transport.close()
 
-    @contextmanager
-    def _opened(self) -> Iterator[Client]:
+    def _opened(self) -> Any:
+        """A connection to the first address that answers."""
         try:
-            from hive_metastore.ThriftHiveMetastore import Client
-            from thrift.protocol.TBinaryProtocol import TBinaryProtocol
             from thrift.transport.TSocket import TSocket
             from thrift.transport.TTransport import TBufferedTransport, TTransportException
         except ImportError as error:
@@ -106,12 +108,9 @@ class Metastore:
             except TTransportException:
                 if number == len(self._addresses):
                     raise
-                continue
-            try:
-                yield Client(TBinaryProtocol(transport))
-            finally:
-                transport.close()
-            return
+            else:
+                return transport
+        return None
 
     def tables(self, namespace: str, kind: str) -> list[str]:
         """Names of the tables of that kind in the namespace, sorted; empty when there is no namespace.
@@ -250,6 +249,13 @@ def fields(columns: Iterable[tuple[str, str, str | None]]) -> list[Any]:
     for name, kind, comment in columns:
         shown.setdefault(name.lower(), FieldSchema(name, kind, comment))
     return list(shown.values())
+
+
+def _client(transport: Any) -> Client:
+    from hive_metastore.ThriftHiveMetastore import Client
+    from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+
+    return Client(TBinaryProtocol(transport))
 
 
 def create(hive: Client, table: Table) -> None:

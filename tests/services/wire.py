@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 
 class Wire:
@@ -51,7 +52,7 @@ class Wire:
                 server = socket.create_connection(("127.0.0.1", self._server), timeout=60)
             except OSError:
                 return
-            with server:
+            with server, suppress(OSError):  # either side may hang up at any word
                 self._exchange(client, server)
 
     def _exchange(self, client: socket.socket, server: socket.socket) -> None:
