@@ -64,9 +64,10 @@ _MATRIX = compatibility.Matrix()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write or compare the page, when asked to and when every test passed."""
+    """Write or compare the page, when asked to and when no claim of it failed."""
     options = session.config.option
-    if exitstatus or not (options.write_compatibility or options.check_compatibility):
+    ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    if not ended or _MATRIX.failed or not (options.write_compatibility or options.check_compatibility):
         return
     _MATRIX.versions |= {name: importlib.metadata.version(package) for name, package in _PACKAGES.items()}
     _MATRIX.versions |= {name: jars.version(name) for name in ("trino", "delta", "iceberg")}

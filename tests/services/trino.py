@@ -154,7 +154,8 @@ def installed() -> Path:
         with tempfile.TemporaryDirectory(dir=home.parent, prefix=".trino-") as aside:
             # Plugins share their libraries by hard links, so everything is unpacked before most of it goes.
             with tarfile.open(archive) as packed:
-                packed.extractall(aside, filter="tar")
+                # The first releases of Python 3.11 know no filters.
+                packed.extractall(aside, **({"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}))
             (server,) = Path(aside).iterdir()
             for plugin in (server / "plugin").iterdir():
                 if plugin.name not in _PLUGINS:
