@@ -5,6 +5,7 @@ Versions are pinned here. What is missing on this machine is said by `MissingPro
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -71,7 +72,7 @@ def _make(folder: Path, command: Sequence[str]) -> None:
         target.mkdir()
         done = subprocess.run(
             [word.replace("{}", str(target)) for word in command],
-            capture_output=True, text=True, check=False, cwd=aside,
+            capture_output=True, text=True, check=False, cwd=aside, env=_environment(),
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"could not get {folder.name}:\n{done.stderr[-3000:]}")
@@ -80,6 +81,13 @@ def _make(folder: Path, command: Sequence[str]) -> None:
         except OSError:
             if not folder.exists():
                 raise
+
+
+def _environment() -> dict[str, str]:
+    """Ours; Node is told whom this machine trusts, as everything else on it is."""
+    trusted = os.environ.get("SSL_CERT_FILE")
+    given = {"NODE_USE_SYSTEM_CA": "1", **({"NODE_EXTRA_CA_CERTS": trusted} if trusted else {})}
+    return {**given, **os.environ}
 
 
 class Program:
