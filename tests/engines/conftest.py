@@ -34,6 +34,7 @@ _PACKAGES = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options for the page of results."""
     group = parser.getgroup("compatibility")
+    group.addoption("--update-compatibility", action="store_true", help="the same, for the tests that run")
     group.addoption("--write-compatibility", action="store_true", help="write docs/compatibility.md anew")
     group.addoption(
         "--check-compatibility", action="store_true", help="fail when it is not this run's result"
@@ -67,7 +68,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Write or compare the page, when asked to and when no claim of it failed."""
     options = session.config.option
     ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-    if not ended or _MATRIX.failed or not (options.write_compatibility or options.check_compatibility):
+    asked = options.write_compatibility or options.update_compatibility or options.check_compatibility
+    if not ended or _MATRIX.failed or not asked:
         return
     _MATRIX.versions |= {name: importlib.metadata.version(package) for name, package in _PACKAGES.items()}
     _MATRIX.versions |= {name: jars.version(name) for name in ("trino", "delta", "iceberg")}
@@ -76,6 +78,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     page = _MATRIX.page()
     if options.write_compatibility:
         compatibility.PAGE.write_text(page)
+    elif options.update_compatibility:
+        _MATRIX.add_page(compatibility.PAGE.read_text())
+        compatibility.PAGE.write_text(_MATRIX.page())
     elif not compatibility.PAGE.exists() or compatibility.PAGE.read_text() != page:
         print("\ndocs/compatibility.md is not what these tests found; run them with --write-compatibility")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

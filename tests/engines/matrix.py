@@ -6,6 +6,7 @@ the page cannot promise what no test has shown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -68,6 +69,22 @@ class Matrix:
     def loads(self, group: str, feature: str, form: str, note: str = "") -> None:
         """lakeload has been seen to load into such a table of another engine."""
         self._put(group, feature, "lakeload", form, "✓", note)
+
+    def add_page(self, page: str) -> None:
+        """Take over the cells of a page for features this run did not look at."""
+        notes = dict(re.findall(r"^(\d+)\. (.+)$", page.partition("## Notes")[2], re.M))
+        for section in page.partition("## Notes")[0].split("\n## ")[1:]:
+            group, _, table = section.partition("\n")
+            lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.strip().split("\n")]
+            columns = [tuple(head.split("<br>")) for head in lines[0][1:]]
+            for feature, *cells in lines[2:]:
+                if (group, feature) in self.cells:
+                    continue
+                for (engine, form), cell in zip(columns, cells, strict=True):
+                    mark, _, number = cell.partition(" <sup>")
+                    if mark:
+                        note = notes[number.removesuffix("</sup>")] if number else ""
+                        self._put(group, feature, engine, form, mark, note)
 
     def page(self) -> str:
         """The page as Markdown."""

@@ -39,7 +39,7 @@ class Postgres:
             self._install()
         command = [
             self._program("postgres"), "-D", "data", "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
-            "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=60",
+            "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=400",
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
