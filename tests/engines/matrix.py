@@ -72,7 +72,7 @@ class Matrix:
 
     def add_page(self, page: str) -> None:
         """Take over the cells of a page for features this run did not look at."""
-        notes = dict(re.findall(r"^(\d+)\. (.+)$", page.partition("## Notes")[2], re.M))
+        notes = dict(re.findall(r"^(\d+)\. (.+)$", page.partition("## Notes")[2], re.MULTILINE))
         for section in page.partition("## Notes")[0].split("\n## ")[1:]:
             group, _, table = section.partition("\n")
             lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.strip().split("\n")]
