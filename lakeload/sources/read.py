@@ -19,7 +19,7 @@ from lakeload.storage_options import StorageOptions
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakeload.sources.coerce import Hint
+    from lakeload.sources.decode.coerce import Hint
 
 # The readers are imported where they are needed: this module is part of `import lakeload`.
 
@@ -78,7 +78,7 @@ def read(
 
     size = options.batch_bytes
     if isinstance(data, bytes | bytearray | memoryview):
-        from lakeload.sources.documents import decode_bytes
+        from lakeload.sources.decode.documents import decode_bytes
 
         yield from decode_bytes(
             bytes(data), hint=hint, batch_bytes=size, record_path=options.record_path, workers=workers
@@ -92,7 +92,7 @@ def read(
         files = [file for location in data for file in find(location, options.storage)]
         yield from _read_files(files, hint, options, workers, is_text)
     elif isinstance(data, Iterable):
-        from lakeload.sources.rows import read_rows
+        from lakeload.sources.decode.rows import read_rows
 
         rows = [data] if isinstance(data, Mapping) else data
         yield from read_rows(rows, hint=hint, batch_bytes=size)
@@ -125,7 +125,7 @@ def _read_files(
 
     from lakeload.sources.columnar import read_ipc, read_parquet
     from lakeload.sources.delimited import read_delimited
-    from lakeload.sources.documents import decode_blocks, document_blocks, line_blocks
+    from lakeload.sources.decode.documents import decode_blocks, document_blocks, line_blocks
 
     def text_hint(raw: str) -> pa.DataType | None:
         return hint(raw) or (pa.string() if is_text(raw) else None)
@@ -154,7 +154,7 @@ def _read_files(
 
 def _format(file: File, options: ReadOptions) -> Format | None:
     """The file's format; `None` for a file without content."""
-    from lakeload.sources.documents import is_document
+    from lakeload.sources.decode.documents import is_document
 
     if options.format is not None and options.format != "json":
         return options.format

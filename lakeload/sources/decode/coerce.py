@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import SchemaError
-from lakeload.sources.infer import Conflict, Observed, excerpt, first_failure
+from lakeload.sources.decode.infer import Conflict, Observed, excerpt, first_failure
 
 Hint = Callable[[str], "pa.DataType | None"]
 """Type a top-level column must have, by its raw name, if known."""

@@ -16,10 +16,10 @@ import msgspec
 import pyarrow as pa
 
 from lakeload.errors import LakeloadError, SourceError
-from lakeload.sources.coerce import Hint
+from lakeload.sources.decode.coerce import Hint
 from lakeload.sources.files import File, blocks, compression, head, line_ranges, read_range
-from lakeload.sources.infer import excerpt
-from lakeload.sources.jsonl import JsonDecoder
+from lakeload.sources.decode.infer import excerpt
+from lakeload.sources.decode.jsonl import JsonDecoder
 from lakeload.sources.parallel import ordered_map, prefetch
 
 _BOM = b"\xef\xbb\xbf"

@@ -22,12 +22,12 @@ import msgspec
 import pyarrow as pa
 
 from lakeload.errors import LakeloadError, SchemaError, SourceError
-from lakeload.sources.coerce import Hint, carrier, coerce, is_text
+from lakeload.sources.decode.coerce import Hint, carrier, coerce, is_text
 from lakeload.sources.columnar import arrow_batches, speaks_arrow
-from lakeload.sources.documents import decode_bytes
-from lakeload.sources.infer import Conflict, Observed, excerpt, locate
+from lakeload.sources.decode.documents import decode_bytes
+from lakeload.sources.decode.infer import Conflict, Observed, excerpt, locate
 from lakeload.sources.parallel import close
-from lakeload.sources.values import is_record, plain
+from lakeload.sources.decode.values import is_record, plain
 
 _NATIVE = (bytes, bytearray, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, UUID)
 _MAX_ROWS = 1 << 16

@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from lakeload.errors import LakeloadError, SourceError
-from lakeload.sources.coerce import Hint, carrier, coerce, is_text
-from lakeload.sources.infer import EXACT_IN_DOUBLE, Conflict, Observed, excerpt, locate
+from lakeload.sources.decode.coerce import Hint, carrier, coerce, is_text
+from lakeload.sources.decode.infer import EXACT_IN_DOUBLE, Conflict, Observed, excerpt, locate
 
 _SAMPLE_ROWS = 2000
 _PIECE_BYTES = 1 << 20

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from lakeload.sources.infer import MAX_DEPTH, Conflict
+from lakeload.sources.decode.infer import MAX_DEPTH, Conflict
 
 _ATOMS = frozenset(
     (type(None), bool, int, float, str, bytes, Decimal, dt.date, dt.datetime, dt.time, dt.timedelta)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakeload.sources.infer import MAX_DEPTH, Conflict, Observed, excerpt, locate
+from lakeload.sources.decode.infer import MAX_DEPTH, Conflict, Observed, excerpt, locate
 
 
 def learn(values: list[object]) -> pa.DataType:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakeload.errors import SchemaError, SourceError
-from lakeload.sources.jsonl import JsonDecoder
+from lakeload.sources.decode.jsonl import JsonDecoder
 from lakeload.sources.read import ReadOptions, read
 
 

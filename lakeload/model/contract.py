@@ -1,0 +1,76 @@
+"""`Contract`: what may change in a table when the data asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias, get_args
+
+from lakeload.errors import ConfigError
+
+Outcome: TypeAlias = Literal["evolve", "freeze", "discard_value", "discard_row", "quarantine"]
+"""What becomes of data that asks for a change: the table follows, the load fails, or the value or row goes."""
+
+CONTRACT_HINT = f"Use one of {', '.join(get_args(Outcome))}."
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What may change in the tables of a resource, by kind of change.
+
+    | outcome | new table | new column | value of another type |
+    |---|---|---|---|
+    | `evolve` (default) | created | added | the column is widened; refused where the format cannot |
+    | `freeze` | refused | refused | refused; nothing of the load is published |
+    | `discard_value` | its rows are dropped | the value is dropped | becomes null |
+    | `discard_row` | the source rows are dropped | rows with the value are dropped | the row is dropped |
+    | `quarantine` | the source rows are put aside | rows with the value are put aside | the row is put aside |
+
+    What is dropped is counted in the report; what is put aside lies in `<table>__quarantine`. A table that
+    does not exist yet gets the columns of its hints, or else those of the first batch, before the contract
+    applies.
+
+    Args:
+        tables: Tables that do not exist, child tables included. `None` leaves it to the next level.
+        columns: Columns and members of structs that are not there.
+        types: Values that the column's type does not hold exactly.
+
+    Example:
+        >>> Contract.parse("freeze").over(Contract(types="quarantine")).types
+        'freeze'
+        >>> Contract(columns="freeze").over(Contract.parse({"types": "quarantine"})).outcome("types")
+        'quarantine'
+    """
+
+    tables: Outcome | None = None
+    columns: Outcome | None = None
+    types: Outcome | None = None
+
+    @classmethod
+    def parse(cls, given: Contract | str | Mapping[str, str] | None) -> Contract:
+        """A contract from the forms users write: one word for everything, or a word by kind of change.
+
+        Raises:
+            ConfigError: A word is unknown.
+        """
+        if given is None or isinstance(given, Contract):
+            return given or cls()
+        words = dict.fromkeys(_KINDS, given) if isinstance(given, str) else dict(given)
+        for kind, word in words.items():
+            if kind not in _KINDS:
+                raise ConfigError(f"a contract knows no {kind!r}", hint=f"It has {', '.join(_KINDS)}.")
+            if word not in get_args(Outcome):
+                raise ConfigError(f"{word!r} is no outcome of a contract", hint=CONTRACT_HINT)
+        return cls(**words)  # type: ignore[arg-type]  # checked above
+
+    def over(self, other: Contract) -> Contract:
+        """This contract, completed by another one where it says nothing."""
+        return Contract(*(getattr(self, kind) or getattr(other, kind) for kind in _KINDS))
+
+    def outcome(self, kind: Literal["tables", "columns", "types"]) -> Outcome:
+        """What applies in the end; `evolve` where nothing was said."""
+        found: Outcome | None = getattr(self, kind)
+        return found or "evolve"
+
+
+_KINDS = tuple(field.name for field in fields(Contract))

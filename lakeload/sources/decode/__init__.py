@@ -1,0 +1,1 @@
+"""Decoding: JSON bytes and Python rows to Arrow, exactly; part of extract."""
