@@ -12,7 +12,16 @@ from pathlib import Path
 from benchmarks.harness.report import DOCUMENT, publish
 from benchmarks.harness.result import Options, Result
 
-QUESTIONS = ("json_to_table", "arrow_to_table", "memory", "file_sizes", "many_loads", "startup")
+QUESTIONS = (
+    "json_to_table",
+    "nested_rows",
+    "surprise",
+    "arrow_to_table",
+    "memory",
+    "file_sizes",
+    "many_loads",
+    "startup",
+)
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ Only `random.Random.random` is used: its sequence for a seed is the one thing Py
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -37,6 +38,13 @@ def events(rows: int) -> Path:
     if not path.exists():
         measure("benchmarks.generate:write", {"path": str(path), "rows": rows})
     return path
+
+
+def pages(path: str, rows: int = 1000) -> list[list[dict[str, Any]]]:
+    """The records of a file as Python objects, in lists of so many, as an API would deliver them."""
+    with Path(path).open("rb") as stream:
+        records = [json.loads(line) for line in stream]
+    return [records[start : start + rows] for start in range(0, len(records), rows)]
 
 
 def write(path: str, rows: int, seed: int = SEED) -> None:

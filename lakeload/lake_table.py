@@ -10,7 +10,9 @@ from lakeload.model.files import LiveFile
 from lakeload.model.layout import Layout
 from lakeload.model.protocols import Table
 from lakeload.model.schema import without_ids
+from lakeload.model.schema_history import SchemaVersion, history
 from lakeload.model.table import TableState, Version
+from lakeload.write.schema_notes import read_notes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -71,6 +73,25 @@ class LakeTable:
     def history(self) -> Sequence[Version]:
         """Versions, newest first."""
         return self._table.history()
+
+    def schema_history(self) -> Sequence[SchemaVersion]:
+        """Schemas the table has had, newest first, with what changed from one to the next.
+
+        Put together from the table's log and from the notes loads leave beside the table, see the guide on
+        schema changes. Reads every log entry there is. Of a table in both formats the Delta side is told.
+
+        Example:
+            >>> import tempfile, lakeload
+            >>> lake = lakeload.Lakehouse(tempfile.mkdtemp())
+            >>> for row in ({"id": 1}, {"id": 2, "name": "b"}):
+            ...     report = lakeload.load([row], lake, table="t", load_columns=False)
+            >>> for found in lake.table("t").schema_history():
+            ...     print(found.version, found.created, [str(change) for change in found.changes])
+            1 False ['added name string']
+            0 True []
+        """
+        self._state()
+        return history(self._table.schemas(), read_notes(self._table.store))
 
     def properties(self) -> dict[str, str]:
         """Table properties."""

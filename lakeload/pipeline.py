@@ -9,10 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from lakeload.errors import ConfigError
+from lakeload.hooks import Hook, as_hooks
 from lakeload.lakehouse import Lakehouse
+from lakeload.model.contract import Contract
 from lakeload.model.cursor import Cursor
 from lakeload.model.mode import WriteMode
+from lakeload.model.naming import MAX_NAME_BYTES, Naming
+from lakeload.model.nesting import Nesting
 from lakeload.model.progress import Progress, Silent
+from lakeload.model.rules import Rule
 from lakeload.model.table import Encoding
 from lakeload.normalize.naming import table_name
 from lakeload.registry import parse_formats
@@ -29,6 +34,8 @@ class Pipeline:
     Args:
         name: Names the position. Of two runs of one name at the same time one stops with a `ConflictError`.
         lake: Where to.
+        contract: What may change in its tables where neither the run nor the resource says so.
+        on_schema_change: Called with the changes of each run; see `lakeload.hooks`.
         progress: Listens to the run; nobody by default.
 
     Example:
@@ -38,12 +45,29 @@ class Pipeline:
         1
     """
 
-    def __init__(self, name: str, lake: Lakehouse, *, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        lake: Lakehouse,
+        *,
+        contract: Contract | str | Mapping[str, str] | None = None,
+        on_schema_change: Hook | Iterable[Hook] = (),
+        progress: Progress | None = None,
+    ) -> None:
         self.name = name
         self.lake = lake
+        self.contract = Contract.parse(contract)
+        self.hooks = as_hooks(on_schema_change)
         self.progress = progress or Silent()
 
-    def run(self, data: Any, table: str | None = None, mode: WriteMode | None = None) -> RunReport:
+    def run(
+        self,
+        data: Any,
+        table: str | None = None,
+        mode: WriteMode | None = None,
+        *,
+        contract: Contract | str | Mapping[str, str] | None = None,
+    ) -> RunReport:
         """Load everything that is new, publish it as one load, and report.
 
         An unfinished load of this pipeline is completed first. Every table changes in one commit; with
@@ -53,6 +77,7 @@ class Pipeline:
             data: A resource or several, or data: a path, rows, batches, a DataFrame.
             table: Table name, for data, or instead of the single resource's own.
             mode: Instead of the resources' own.
+            contract: What may change in the tables; comes before the resources' and the pipeline's.
 
         Returns:
             What was done to each table.
@@ -61,7 +86,12 @@ class Pipeline:
             LakeloadError: With what happened, where, and the way out. The tables are as they were, except
                 after an error while publishing: then some can have the load, and the next run completes it.
         """
-        return Run(self.lake, self.name, _resources(data, table, mode), self.progress).finish()
+        given = Contract.parse(contract)
+        resources = [
+            resource.under(given.over(resource.spec.contract).over(self.contract))
+            for resource in _resources(data, table, mode)
+        ]
+        return Run(self.lake, self.name, resources, self.progress, hooks=self.hooks).finish()
 
 
 def load(
@@ -80,12 +110,20 @@ def load(
     target_file_size: int | str | None = None,
     encoding: Encoding = "compat",
     fold: bool = True,
+    nesting: Nesting | str | Mapping[str, str] | None = None,
+    max_depth: int | None = None,
+    contract: Contract | str | Mapping[str, str] | None = None,
+    rules: Rule | str | Iterable[Rule | str] = (),
+    detect_dates: bool = True,
+    naming: Naming = "snake_case",
+    max_name_length: int = MAX_NAME_BYTES,
     record_path: str | None = None,
     storage_options: Mapping[str, str] | None = None,
     catalog: str | Mapping[str, str] | None = None,
     namespace: str = "default",
     pipeline: str | None = None,
     progress: Progress | None = None,
+    on_schema_change: Hook | Iterable[Hook] = (),
 ) -> RunReport:
     """Load data into one table, in one call.
 
@@ -105,6 +143,15 @@ def load(
         target_file_size: Bytes, or a size such as `"128MB"` (the default).
         encoding: `"compat"` is read fast by every engine; `"modern"` makes smaller files.
         fold: Fold small files after the load.
+        nesting: What becomes of objects and lists: `"native"` (default), `"tables"`, `"flatten"`, `"json"`,
+            `"map"`, or a policy by dotted path with `""` for the default; see `Nesting`.
+        max_depth: Levels of nesting kept as types, default 32; deeper values become JSON text.
+        contract: What may change in the table, before what a resource says; see `Contract`.
+        rules: What every row must meet, such as `not_null("id")` or `"id not null"`; see `lakeload.rules`.
+        detect_dates: Make date and timestamp columns of ISO 8601 text in JSON and Python rows.
+        naming: How columns are named: `"snake_case"` (default), `"preserve"`, `"sql_safe"`, or a function.
+        max_name_length: Longest column name in bytes of UTF-8, 24 to 255; default 127.
+        on_schema_change: Called with the changes of the table's schema; see `lakeload.hooks`.
         record_path: Dotted path of the records in JSON objects.
         storage_options: Credentials and endpoint, for the lake and for `s3://` data.
         catalog: Catalog URI, or one by format, when `lake` is a place; see `Lakehouse`.
@@ -139,6 +186,12 @@ def load(
             schema=schema,
             target_file_size=target_file_size,
             encoding=None if encoding == "compat" else encoding,
+            nesting=nesting,
+            max_depth=max_depth,
+            rules=rules or None,
+            detect_dates=None if detect_dates else False,
+            naming=None if naming == "snake_case" else naming,
+            max_name_length=None if max_name_length == MAX_NAME_BYTES else max_name_length,
             record_path=record_path,
             load_columns=None if load_columns else False,
             fold=None if fold else False,
@@ -157,11 +210,25 @@ def load(
             target_file_size=target_file_size,
             encoding=encoding,
             fold=fold,
+            nesting=nesting,
+            max_depth=max_depth,
+            rules=rules,
+            detect_dates=detect_dates,
+            naming=naming,
+            max_name_length=max_name_length,
         )
         storage = StorageOptions.read(storage_options, remote=False)
         resource = from_data(data, spec, ReadOptions(record_path=record_path, storage=storage))
     name = pipeline or f"load_{table_name(resource.name)}"
-    return Run(lake, name, [resource], progress or Silent(), share=resource.spec.cursor is None).finish()
+    return Run(
+        lake,
+        name,
+        [resource.under(Contract.parse(contract).over(resource.spec.contract))],
+        progress or Silent(),
+        share=resource.spec.cursor is None,
+        hooks=as_hooks(on_schema_change),
+    ).finish()
+
 
 
 def _check_lake(lake: Lakehouse, format: str | tuple[str, ...], catalog: object, namespace: str) -> None:  # noqa: A002 - as in `load`

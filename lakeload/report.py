@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lakeload.model.changes import SchemaChange
+from lakeload.model.events import SchemaEvent
+from lakeload.normalize.rules import RuleCount
 
 _KIB = 1024
 
@@ -28,7 +30,12 @@ class TableReport:
         unregistered: Why the table's entry in the catalog of Delta tables is behind; `None` when it is not.
             The rows are published, and the next load tries again.
         seconds: Seconds per stage (`extract`, `normalize`, `write`, `commit`, `fold`), as the thread that
-            joins the stages waited for them.
+            joins the stages waited for them; on the resource's own table.
+        discarded_rows: Rows of the source the contract or a rule dropped.
+        discarded_values: Values the contract dropped from rows that were loaded.
+        quarantined_rows: Rows of the source put aside in `<table>__quarantine`.
+        rejected: Rows and values not let in, by rule and column, as `types amount`.
+        rules: Rows checked and failed, by row rule.
 
     Example:
         >>> TableReport(rows=3, files=1, bytes=900).rows
@@ -45,6 +52,11 @@ class TableReport:
     folded: int = 0
     unregistered: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    discarded_rows: int = 0
+    discarded_values: int = 0
+    quarantined_rows: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    rules: Mapping[str, RuleCount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,8 @@ class RunReport:
         tables: By table name.
         seconds: Seconds from start to end.
         recovered: Load id of an earlier, unfinished load that was completed first.
+        schema_changes: What changed in the schemas of all tables, created tables included.
+        warnings: What went wrong without harm to the load, such as a hook that failed.
 
     Example:
         >>> print(RunReport("p", "load-a", 1, {"t": TableReport(rows=3, files=1, bytes=900)}, 0.5))
@@ -71,6 +85,8 @@ class RunReport:
     tables: Mapping[str, TableReport]
     seconds: float
     recovered: str | None = None
+    schema_changes: tuple[SchemaEvent, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-able values."""
@@ -81,6 +97,8 @@ class RunReport:
             "seconds": round(self.seconds, 3),
             "recovered": self.recovered,
             "tables": {name: _table(report) for name, report in self.tables.items()},
+            "schema_changes": [event.to_dict() for event in self.schema_changes],
+            "warnings": list(self.warnings),
         }
 
     def __str__(self) -> str:
@@ -93,6 +111,7 @@ class RunReport:
         lines = [f"  {name}: {_line(report)}" for name, report in self.tables.items()]
         if self.recovered:
             lines.insert(0, f"  completed the unfinished load {self.recovered} first")
+        lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join([head, *lines])
 
 
@@ -107,6 +126,11 @@ def _table(report: TableReport) -> dict[str, Any]:
         "repeated": report.repeated,
         "folded": report.folded,
         "unregistered": report.unregistered,
+        "discarded_rows": report.discarded_rows,
+        "discarded_values": report.discarded_values,
+        "quarantined_rows": report.quarantined_rows,
+        "rejected": dict(report.rejected),
+        "rules": {name: {"rows": n.rows, "failed": n.failed} for name, n in report.rules.items()},
         "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
     }
 
@@ -117,6 +141,12 @@ def _line(report: TableReport) -> str:
         parts.append("created")
     parts += [f"{name} version {version}" for name, version in report.version.items()]
     parts += [str(change) for change in report.schema_changes]
+    if report.discarded_rows:
+        parts.append(f"{_count(report.discarded_rows, 'row')} discarded")
+    if report.discarded_values:
+        parts.append(f"{_count(report.discarded_values, 'value')} discarded")
+    if report.quarantined_rows:
+        parts.append(f"{_count(report.quarantined_rows, 'row')} quarantined")
     if report.repeated:
         parts.append("already loaded by the completed load")
     if report.folded:

@@ -17,7 +17,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from lakeload.config import parse_size, resolve_references
 from lakeload.errors import ConfigError
+from lakeload.model.contract import Contract
 from lakeload.model.layout import PartitionField, SortField
+from lakeload.model.naming import MAX_NAME_BYTES, Policy, checked_length
+from lakeload.model.nesting import Nesting
+from lakeload.model.rules import Rule, parse_rules
 from lakeload.model.table import Encoding
 
 
@@ -112,6 +116,14 @@ class ResourceSettings(_Section):
         record_path: Dotted path to the array of records in a JSON object.
         load_columns: Add `_lakeload_id` and `_lakeload_at`.
         fold: Fold small files after the load.
+        nesting: `native` (default), `tables`, `flatten`, `json` or `map`; by dotted path, with `""` for the rest.
+        max_depth: Levels of nesting kept as types, default 32.
+        contract: `evolve` (default), `freeze`, `discard_value`, `discard_row` or `quarantine`; by `tables`,
+            `columns` and `types`.
+        rules: What every row must meet, as `id not null`.
+        naming: `snake_case` (default), `preserve` or `sql_safe`.
+        max_name_length: Longest column name in bytes, default 127.
+        detect_dates: Make date and timestamp columns of ISO 8601 text in JSON.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
@@ -129,6 +141,13 @@ class ResourceSettings(_Section):
     record_path: str | None = None
     load_columns: bool = True
     fold: bool = True
+    nesting: Annotated[Nesting, BeforeValidator(_checked(Nesting.parse, convert=True))] = Nesting()
+    max_depth: Annotated[int, Field(ge=1)] | None = None
+    contract: Annotated[Contract, BeforeValidator(_checked(Contract.parse, convert=True))] = Contract()
+    rules: Annotated[tuple[Rule, ...], BeforeValidator(_checked(parse_rules, convert=True))] = ()
+    naming: Policy = "snake_case"
+    max_name_length: Annotated[int, AfterValidator(_checked(checked_length))] = MAX_NAME_BYTES
+    detect_dates: bool = True
 
 
 class PipelineSettings(_Section):
@@ -137,11 +156,13 @@ class PipelineSettings(_Section):
     Args:
         pipeline: Name under which positions are kept; change it and everything is loaded again.
         lakehouse: Where to.
+        contract: What may change in the tables where the resource says nothing; see there.
         resources: What, in this order.
     """
 
     pipeline: str
     lakehouse: LakehouseSettings
+    contract: Annotated[Contract, BeforeValidator(_checked(Contract.parse, convert=True))] = Contract()
     resources: Annotated[list[ResourceSettings], Field(min_length=1)]
 
 

@@ -1,4 +1,4 @@
-"""One table's load up to its data files: extract → normalize → write, in one place.
+"""One resource's load up to its data files: extract → normalize → write, in one place.
 
 A task says what to load and how, and is run by `run_task`; what comes back holds data files, never rows.
 Only the pipeline commits.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -21,8 +21,11 @@ from lakeload.model.files import DataFile
 from lakeload.model.layout import Layout
 from lakeload.model.mode import Overwrite
 from lakeload.model.progress import Progress, Silent
-from lakeload.model.table import TableState
-from lakeload.normalize.normalizer import Normalizer
+from lakeload.model.table import TableSpec, TableState
+from lakeload.normalize.family import Family, Member
+from lakeload.normalize.rules import RuleCount
+from lakeload.normalize.tally import Tally
+from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.incremental import Incremental
 from lakeload.sources.read import read
 from lakeload.sources.resource import Resource
@@ -30,28 +33,73 @@ from lakeload.write.fingerprint import Fingerprint
 from lakeload.write.store import Store
 from lakeload.write.writer import TableWriter, WriteOptions
 
+_LEAST_BUDGET = 64 << 20
+"""Bytes every table of a family may take, however many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a table of a task is.
+
+    Args:
+        state: The table as it is; `None` when it does not exist.
+        store: Rooted at the table.
+        options: How to write there; its layout is replaced by the table's.
+    """
+
+    state: TableState | None
+    store: Store
+    options: WriteOptions
+
 
 @dataclass(frozen=True, slots=True)
 class LoadTask:
-    """What to load into one table, and where its files go.
+    """What to load, and where its files go.
 
     Args:
         resource: The data and the table it is for.
-        formats: Formats the table is published in.
-        state: The table as it is; `None` when it does not exist.
+        formats: Formats the tables are published in.
+        places: Finds a table by name: the resource's own, child tables, the quarantine.
+        children: Names of the child tables that exist.
         checkpoint: Where the last load stopped.
-        store: Rooted at the table.
-        options: How to write; its layout is replaced by the table's.
+        load_id: Load id.
         loaded_at: Time of the load, UTC.
     """
 
     resource: Resource
     formats: tuple[str, ...]
-    state: TableState | None
+    places: Callable[[str], Place]
     checkpoint: Checkpoint | None
-    store: Store
-    options: WriteOptions
+    load_id: str
     loaded_at: dt.datetime
+    children: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableResult:
+    """What a task made for one table.
+
+    Args:
+        spec: What the table shall be.
+        state: The table as it was; `None` when it did not exist.
+        files: Data files, written and closed.
+        schema: Columns of the table after this load, with field ids.
+        changes: How they differ from the table's.
+        layout: Partitioning and sort order, in final column names.
+        rows: Rows written.
+        fingerprint: Tells a repetition of this load from new rows.
+        properties: Set on the table when this load creates it.
+    """
+
+    spec: TableSpec
+    state: TableState | None
+    files: tuple[DataFile, ...]
+    schema: pa.Schema
+    changes: tuple[SchemaChange, ...]
+    layout: Layout
+    rows: int
+    fingerprint: str
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +107,27 @@ class TaskResult:
     """What a task made of its data.
 
     Args:
-        files: Data files, written and closed.
-        schema: Columns of the table after this load, with field ids.
-        changes: How they differ from the table's.
-        layout: Partitioning and sort order, in final column names.
-        checkpoint: Where this load stopped; `None` without a cursor.
-        rows: Rows written.
-        fingerprint: Tells a repetition of this load from new rows.
+        tables: One per table, in the order to publish them; the resource's own comes last.
+        checkpoint: Where this load stopped; `None` without a position.
+        tally: What did not get in.
+        rules: Rows checked and failed, by row rule.
         seconds: Time the stages took in the thread that joins them, by stage.
     """
 
-    files: tuple[DataFile, ...]
-    schema: pa.Schema
-    changes: tuple[SchemaChange, ...]
-    layout: Layout
+    tables: tuple[TableResult, ...]
     checkpoint: Checkpoint | None
-    rows: int
-    fingerprint: str
+    tally: Tally = field(default_factory=Tally)
+    rules: Mapping[str, RuleCount] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def root(self) -> TableResult:
+        """The resource's own table."""
+        return self.tables[-1]
 
 
 def run_task(task: LoadTask, progress: Progress | None = None) -> TaskResult:
-    """Read, shape and write; nothing is visible in the table yet.
+    """Read, shape and write; nothing is visible in the tables yet.
 
     Raises:
         LakeloadError: The data cannot be read, does not fit, or cannot be written. Files written so far
@@ -96,18 +143,16 @@ class _Run:
         spec = task.resource.spec
         self._task = task
         self._progress = progress
-        self._normalizer = Normalizer(
+        self._family = Family(
             spec,
             formats=task.formats,
-            state=task.state,
-            load_id=task.options.load_id,
+            state=lambda name: task.places(name).state,
+            load_id=task.load_id,
             loaded_at=task.loaded_at,
+            children=task.children,
         )
         self._incremental = Incremental(spec.cursor, task.checkpoint) if spec.cursor else None
-        self._fingerprint = Fingerprint()
-        self._writer: TableWriter | None = None
-        self._written_schema: pa.Schema | None = None
-        self._rows = 0
+        self._outputs: dict[str, _Output] = {}
         self._seconds = {"extract": 0.0, "normalize": 0.0, "write": 0.0}
 
     def finish(self) -> TaskResult:
@@ -115,45 +160,37 @@ class _Run:
             for batch in self._extracted():
                 self._take(batch)
             with _Clock(self._seconds, "write"):
-                files = self._writer.close() if self._writer else ()
-            return self._result(files)
+                tables = tuple(self._output(member).finish() for member in self._family.members)
+            for table in tables:
+                self._progress.advance(
+                    "write",
+                    table.spec.name,
+                    rows=table.rows,
+                    bytes=sum(file.size for file in table.files),
+                    files=len(table.files),
+                )
+            return TaskResult(
+                tables, self._checkpoint(), self._family.tally, self._family.rule_counts, self._seconds
+            )
         except BaseException:
-            if self._writer:
-                self._writer.abort()
+            for output in self._outputs.values():
+                output.abort()
             raise
 
-    def _result(self, files: tuple[DataFile, ...]) -> TaskResult:
-        self._progress.advance(
-            "write",
-            self._task.resource.name,
-            rows=self._rows,
-            bytes=sum(file.size for file in files),
-            files=len(files),
-        )
-        layout = self._layout()
-        state = self._task.state
-        if state is not None and layout.sort_by != state.layout.sort_by:
-            files = tuple(replace(file, sorted=False) for file in files)
-        return TaskResult(
-            files=files,
-            schema=self._normalizer.schema,
-            changes=self._normalizer.changes,
-            layout=layout,
-            checkpoint=self._incremental.checkpoint() if self._incremental else None,
-            rows=self._rows,
-            fingerprint=self._fingerprint.digest(self._normalizer.schema, files),
-            seconds=self._seconds,
-        )
+    def _checkpoint(self) -> Checkpoint | None:
+        if self._incremental:
+            return self._incremental.checkpoint()
+        positions = self._task.resource.positions
+        return Checkpoint(positions=dict(positions())) if positions else None
 
     def _extracted(self) -> Iterator[pa.RecordBatch]:
-        resource = self._task.resource
-        data = resource.open(self._incremental.start if self._incremental else None)
+        task, resource = self._task, self._task.resource
+        start = self._incremental.start if self._incremental else (task.checkpoint or Checkpoint()).positions
         stream = read(
-            data,
-            hint=self._normalizer.hint,
+            resource.open(start),
+            expectation=self._expectation(),
             options=resource.read,
-            workers=self._task.options.workers,
-            is_text=self._normalizer.is_text,
+            workers=task.places(resource.name).options.workers,
         )
         with closing(stream) as batches:
             while True:
@@ -165,23 +202,79 @@ class _Run:
                     return
                 yield batch
 
+    def _expectation(self) -> Expectation:
+        root, spec = self._family.root, self._task.resource.spec
+        return Expectation(
+            hint=root.normalizer.hint,
+            is_text=root.normalizer.is_text,
+            known=self._family.known(),
+            apart=root.state is not None or spec.contract.outcome("types") != "evolve",
+            nesting=spec.nesting,
+        )
+
     def _take(self, batch: pa.RecordBatch) -> None:
-        table = self._task.resource.name
+        self._progress.advance("extract", self._task.resource.name, rows=batch.num_rows, bytes=batch.nbytes)
         with _Clock(self._seconds, "normalize"):
-            shaped = self._normalizer.apply(batch)
-        if not shaped.num_rows:
-            return
-        self._rows += shaped.num_rows
-        self._progress.advance("extract", table, rows=batch.num_rows, bytes=batch.nbytes)
+            shaped = list(self._family.take(batch))
         with _Clock(self._seconds, "write"):
-            self._fingerprint.add(shaped)
-            self._ready_writer().write(shaped)
+            for member, rows in shaped:
+                if rows.num_rows:
+                    self._output(member).write(rows)
+
+    def _output(self, member: Member) -> _Output:
+        found = self._outputs.get(member.spec.name)
+        if found is None:
+            place = self._task.places(member.spec.name)
+            share = max(_LEAST_BUDGET, place.options.memory_budget // len(self._family.members))
+            options = replace(place.options, memory_budget=share)
+            found = self._outputs[member.spec.name] = _Output(member, place.store, options)
+        return found
+
+
+class _Output:
+    """One table's share of a task: its writer, and what has to be known of its rows."""
+
+    def __init__(self, member: Member, store: Store, options: WriteOptions) -> None:
+        self._member = member
+        self._store = store
+        self._options = options
+        self._fingerprint = Fingerprint()
+        self._writer: TableWriter | None = None
+        self._written_schema: pa.Schema | None = None
+        self._rows = 0
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        self._rows += rows.num_rows
+        self._fingerprint.add(rows)
+        self._ready_writer().write(rows)
+
+    def finish(self) -> TableResult:
+        member = self._member
+        files = self._writer.close() if self._writer else ()
+        layout = self._layout()
+        if member.state is not None and layout.sort_by != member.state.layout.sort_by:
+            files = tuple(replace(file, sorted=False) for file in files)
+        return TableResult(
+            spec=member.spec,
+            state=member.state,
+            files=files,
+            schema=member.normalizer.schema,
+            changes=member.normalizer.changes,
+            layout=layout,
+            rows=self._rows,
+            fingerprint=self._fingerprint.digest(member.normalizer.schema, files),
+            properties=member.properties,
+        )
+
+    def abort(self) -> None:
+        if self._writer:
+            self._writer.abort()
 
     def _ready_writer(self) -> TableWriter:
-        schema = self._normalizer.schema
+        schema = self._member.normalizer.schema
         if self._writer is None:
-            options = replace(self._task.options, layout=self._layout())
-            self._writer = TableWriter(self._task.store, schema, options)
+            options = replace(self._options, layout=self._layout())
+            self._writer = TableWriter(self._store, schema, options)
         elif schema is not self._written_schema:
             self._writer.evolve(schema)
         self._written_schema = schema
@@ -189,9 +282,9 @@ class _Run:
 
     def _layout(self) -> Layout:
         """The layout files follow: the table's own, or the declared one in final column names."""
-        spec, state = self._task.resource.spec, self._task.state
-        resolve = self._normalizer.resolve
-        if not len(self._normalizer.schema):
+        spec, state = self._member.spec, self._member.state
+        resolve = self._member.normalizer.resolve
+        if not len(self._member.normalizer.schema):
             return spec.layout
         declared = Layout(
             tuple(replace(f, source=resolve(f.source)) for f in spec.layout.partition_by),
@@ -211,11 +304,19 @@ class _Run:
         return Layout(state.layout.partition_by, declared.sort_by or state.layout.sort_by)
 
     def _check_partitions(self, layout: Layout) -> None:
-        mode = self._task.resource.spec.mode
-        if isinstance(mode, Overwrite) and mode.partitions and not layout.partition_by:
+        mode = self._member.spec.mode
+        if not isinstance(mode, Overwrite) or not mode.partitions:
+            return
+        if self._member.path:
+            raise ConfigError(
+                "partitions cannot be overwritten while lists become tables of their own",
+                table=self._member.spec.name,
+                hint="Keep the lists in their rows with nesting, or overwrite the whole table.",
+            )
+        if not layout.partition_by:
             raise ConfigError(
                 "only a partitioned table can have its partitions overwritten",
-                table=self._task.resource.name,
+                table=self._member.spec.name,
                 hint="Give partition_by, or use Overwrite() for the whole table.",
             )
 

@@ -5,12 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import lakeload as ll
+from benchmarks.generate import pages
 from benchmarks.lineitem import stream
 
 
-def json_lines(source: str, target: str, formats: list[str]) -> None:
+def json_lines(source: str, target: str, formats: list[str], nesting: str = "native") -> None:
     """Load a file of JSON lines."""
-    ll.load(source, target, table="events", format=_formats(formats))
+    ll.load(source, target, table="events", format=_formats(formats), nesting=nesting)
+
+
+def prepare_rows(source: str, **_: object) -> list[list[dict[str, Any]]]:
+    """The records as Python objects, in lists of a thousand."""
+    return pages(source)
+
+
+def rows(
+    given: list[list[dict[str, Any]]], target: str, formats: list[str], nesting: str, **_: object
+) -> None:
+    """Load Python objects from a generator of lists."""
+    ll.load((page for page in given), target, table="events", format=_formats(formats), nesting=nesting)
 
 
 def arrow(source: str, target: str, formats: list[str]) -> None:

@@ -39,6 +39,23 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """One more table the work must leave, with a check of its own.
+
+    Args:
+        kind: `delta`, `iceberg` or `parquet`.
+        below: Directory below `target`.
+        checksum: SQL expression of one written row's hash.
+        expected: Rows and checksum of the right answer.
+    """
+
+    kind: str
+    below: str
+    checksum: str
+    expected: Expected
+
+
+@dataclass(frozen=True, slots=True)
 class Competitor:
     """One way to do the work.
 
@@ -52,6 +69,7 @@ class Competitor:
         expected: Rows and checksum of the right answer.
         imports: Modules to import before the clock starts: most libraries import lazily.
         scale: Times are multiplied by this in the table, which says so; 1 for the whole work.
+        more: Tables besides, such as child tables.
     """
 
     name: str
@@ -63,6 +81,7 @@ class Competitor:
     expected: Expected
     imports: Sequence[str] = ()
     scale: float = 1.0
+    more: Sequence[Output] = ()
 
 
 @dataclass(slots=True)
@@ -130,15 +149,18 @@ def _run(record: Record, result: Result, turn: int) -> bool:
 def _check(record: Record, target: Path) -> str | None:
     """What is wrong with what the competitor wrote, or `None`."""
     one = record.competitor
-    for kind, below in one.outputs:
-        place = str(target / below)
-        arguments = {"kind": kind, "place": place, "checksum": one.checksum}
+    record.files = record.bytes = 0
+    main = [Output(kind, below, one.checksum, one.expected) for kind, below in one.outputs]
+    for output in (*main, *one.more):
+        place = str(target / output.below)
+        arguments = {"kind": output.kind, "place": place, "checksum": output.checksum}
         found = measure("benchmarks.harness.verify:written", arguments).returned
-        record.files, record.bytes = found["files"], found["bytes"]
-        if found["rows"] != one.expected.rows:
-            return f"{kind} table holds {found['rows']:,} rows instead of {one.expected.rows:,}"
-        if found["checksum"] != one.expected.checksum:
-            return f"{kind} table has checksum {found['checksum']} instead of {one.expected.checksum}"
+        record.files, record.bytes = record.files + found["files"], record.bytes + found["bytes"]
+        right = output.expected
+        if found["rows"] != right.rows:
+            return f"{output.below} ({output.kind}) holds {found['rows']:,} rows instead of {right.rows:,}"
+        if found["checksum"] != right.checksum:
+            return f"{output.below} ({output.kind}) has checksum {found['checksum']}, not {right.checksum}"
     return None
 
 

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from lakeload.cli.options import Catalog, Debug, Json, Namespace, Quiet, StorageOption
 from lakeload.cli.outcome import EXIT_HELP
+from lakeload.cli.schema import schema
 
 app = typer.Typer(
     name="lakeload",
@@ -19,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(schema, name="schema")
 
 
 class Format(StrEnum):
@@ -62,26 +65,12 @@ class Encoding(StrEnum):
     MODERN = "modern"
 
 
-Catalog = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="[FORMAT=]URI",
-        help="Where tables have names: sqlite:///…, postgresql://…, rest+https://…, hive://…, glue://… "
-        "One per format when repeated. Default: for Iceberg, a file in a local lake.",
-    ),
-]
-Namespace = Annotated[str, typer.Option(help="Group of tables.")]
-StorageOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--storage-option",
-        metavar="KEY=VALUE",
-        help="Credentials and endpoint, such as aws_endpoint_url. Repeatable.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+class Naming(StrEnum):
+    """Ways of naming columns on the command line."""
+
+    SNAKE_CASE = "snake_case"
+    PRESERVE = "preserve"
+    SQL_SAFE = "sql_safe"
 
 
 def _version(shown: bool) -> None:
@@ -140,6 +129,33 @@ def load(
     record_path: Annotated[
         str | None, typer.Option(metavar="PATH", help="Dotted path to the array of records in a JSON object.")
     ] = None,
+    nesting: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[PATH=]POLICY",
+            help="What becomes of objects and lists: native (default), tables, flatten, json, map. Repeatable.",
+        ),
+    ] = None,
+    max_depth: Annotated[
+        int | None, typer.Option(min=1, help="Levels of nesting kept as types; deeper ones become JSON text.")
+    ] = None,
+    contract: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[KIND=]OUTCOME",
+            help="Of new tables, columns, types: evolve (default), freeze, discard_value, discard_row, "
+            "quarantine. Repeatable.",
+        ),
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help='What rows must meet, as "id not null". Repeatable.'),
+    ] = None,
+    naming: Annotated[Naming, typer.Option(help="How columns are named.")] = Naming.SNAKE_CASE,
+    detect_dates: Annotated[
+        bool,
+        typer.Option("--detect-dates/--no-detect-dates", help="Make dates of ISO 8601 text in JSON."),
+    ] = True,
     pipeline: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Name under which the position is kept. Default: from the table."),
@@ -169,7 +185,9 @@ def load(
             partition_by=tuple(partition_by or ()), sort_by=tuple(sort_by or ()),
             target_file_size=target_file_size, encoding=encoding.value, cursor=cursor,
             catalog=tuple(catalog or ()), namespace=namespace,
-            record_path=record_path, pipeline=pipeline, load_columns=load_columns, fold=fold,
+            record_path=record_path, nesting=tuple(nesting or ()), max_depth=max_depth,
+            contract=tuple(contract or ()), rules=tuple(rule or ()), naming=naming.value,
+            detect_dates=detect_dates, pipeline=pipeline, load_columns=load_columns, fold=fold,
             storage_options=tuple(storage_option or ()),
         )  # fmt: skip
         load_files(options, json=json, quiet=quiet, debug=debug)

@@ -10,6 +10,7 @@ from lakeload.cli.progress import watching
 from lakeload.cli.summary import show
 from lakeload.errors import ConfigError
 from lakeload.model.mode import Append, Overwrite, WriteMode
+from lakeload.model.naming import Policy
 from lakeload.model.table import Encoding
 from lakeload.registry import FORMATS
 
@@ -38,6 +39,12 @@ class LoadOptions:
     catalog: tuple[str, ...]
     namespace: str
     record_path: str | None
+    nesting: tuple[str, ...]
+    max_depth: int | None
+    contract: tuple[str, ...]
+    rules: tuple[str, ...]
+    naming: Policy
+    detect_dates: bool
     pipeline: str | None
     load_columns: bool
     fold: bool
@@ -68,6 +75,12 @@ def load_files(options: LoadOptions, *, json: bool, quiet: bool, debug: bool) ->
             load_columns=options.load_columns,
             fold=options.fold,
             record_path=options.record_path,
+            nesting=words(options.nesting),
+            max_depth=options.max_depth,
+            contract=words(options.contract),
+            rules=options.rules,
+            naming=options.naming,
+            detect_dates=options.detect_dates,
             storage_options=storage_options(options.storage_options),
             catalog=catalogs(options.catalog),
             namespace=options.namespace,
@@ -75,6 +88,17 @@ def load_files(options: LoadOptions, *, json: bool, quiet: bool, debug: bool) ->
             progress=watch,
         )
     show([report], json=json, quiet=quiet)
+
+
+def words(given: Sequence[str]) -> dict[str, str] | None:
+    """Words such as `quarantine` and `types=freeze`: by what stands before the sign, `""` where none does.
+
+    Example:
+        >>> words(["tables", "payload=json"]), words([])
+        ({'': 'tables', 'payload': 'json'}, None)
+    """
+    split = [word.rpartition("=") for word in given]
+    return {key.strip(): value.strip() for key, _, value in split} or None
 
 
 def catalogs(words: Sequence[str]) -> str | dict[str, str] | None:

@@ -11,6 +11,7 @@ from lakeload.cli.outcome import reported
 from lakeload.cli.progress import Watch, watching
 from lakeload.cli.summary import show
 from lakeload.errors import ConfigError
+from lakeload.model.nesting import MAX_DEPTH, Nesting
 from lakeload.model.progress import Silent
 from lakeload.storage_options import StorageOptions
 
@@ -85,7 +86,7 @@ def _pipeline(settings: PipelineSettings, watch: Watch) -> Any:
         storage_options=declared.storage_options or None,
         namespace=declared.namespace,
     )
-    return lakeload.Pipeline(settings.pipeline, lake, progress=watch)
+    return lakeload.Pipeline(settings.pipeline, lake, contract=settings.contract, progress=watch)
 
 
 def _resource(declared: ResourceSettings, storage: StorageOptions) -> Resource:
@@ -108,6 +109,12 @@ def _resource(declared: ResourceSettings, storage: StorageOptions) -> Resource:
         target_file_size=declared.target_file_size,
         encoding=declared.encoding,
         fold=declared.fold,
+        nesting=Nesting(declared.nesting.default, declared.nesting.paths, declared.max_depth or MAX_DEPTH),
+        contract=declared.contract,
+        rules=declared.rules,
+        naming=declared.naming,
+        max_name_length=declared.max_name_length,
+        detect_dates=declared.detect_dates,
     )
     data = sources[0] if len(sources) == 1 else list(sources)
     return from_data(data, spec, ReadOptions(record_path=declared.record_path, storage=storage))

@@ -259,14 +259,22 @@ def _removal_in(raw: dict[str, Any] | None, types: list[pa.DataType]) -> Removal
 
 def _change_out(change: SchemaChange) -> dict[str, Any]:
     types = [pa.field("old", change.old or pa.null()), pa.field("new", change.new)]
-    return {"kind": change.kind, "path": list(change.path), "types": schema_to_text(pa.schema(types))}
+    found = {"kind": change.kind, "path": list(change.path), "types": schema_to_text(pa.schema(types))}
+    told = {"cause": change.cause, "rows": change.rows, "source": change.source}
+    return found | {name: value for name, value in told.items() if value is not None}
 
 
 def _change_in(raw: dict[str, Any]) -> SchemaChange:
     types = schema_from_text(raw["types"])
     old = types.field("old").type
     return SchemaChange(
-        raw["kind"], tuple(raw["path"]), None if pa.types.is_null(old) else old, types.field("new").type
+        raw["kind"],
+        tuple(raw["path"]),
+        None if pa.types.is_null(old) else old,
+        types.field("new").type,
+        cause=raw.get("cause"),  # descriptors of earlier releases say nothing of it
+        rows=raw.get("rows"),
+        source=raw.get("source"),
     )
 
 

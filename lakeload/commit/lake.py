@@ -19,6 +19,8 @@ from lakeload.commit.transaction import publish
 from lakeload.errors import ConflictError, LakeloadError, StorageError, TableError
 from lakeload.model.changes import CommitResult, Conflict
 from lakeload.model.protocols import Table
+from lakeload.model.schema_history import SchemaRecord
+from lakeload.write.schema_notes import write_note
 from lakeload.write.store import Store
 
 
@@ -126,8 +128,29 @@ def publish_load(journal: Journal, descriptor: Descriptor, tables: Tables) -> Ma
 
 def _publish(descriptor: Descriptor, names: Sequence[str], tables: Tables) -> CommitResult:
     if len(names) == 1:
-        return publish(tables.open(names[0]), descriptor.changes[names[0]])
-    return publish_together({name: descriptor.changes[name] for name in names}, tables.open)
+        found = publish(tables.open(names[0]), descriptor.changes[names[0]])
+    else:
+        found = publish_together({name: descriptor.changes[name] for name in names}, tables.open)
+    if not isinstance(found, Conflict):
+        for name in names:
+            _note_schema(descriptor, name, tables, found.version if len(names) == 1 else None)
+    return found
+
+
+def _note_schema(descriptor: Descriptor, name: str, tables: Tables, version: int | None) -> None:
+    """Keep the schema beside the table when the load changed it: logs forget."""
+    change = descriptor.changes[name]
+    if change.create is None and not change.schema_changes:
+        return
+    counted = "delta" in tables.open(name).formats  # Iceberg's versions are snapshots, no schemas
+    record = SchemaRecord(
+        version=version if counted else None,
+        schema=change.schema,
+        at=descriptor.at,
+        load_id=descriptor.load_id,
+        first=change.create is not None,
+    )
+    write_note(tables.store(name), record)
 
 
 def _half_published(descriptor: Descriptor, name: str, tables: Tables) -> bool:

@@ -36,6 +36,7 @@ class Load:
         layout: Partitioning and sort order.
         load_id: Load id.
         properties: Properties of a table this load creates.
+        moved: The position changed, so that there must be a commit to carry it, rows or not.
     """
 
     table: str
@@ -46,6 +47,7 @@ class Load:
     layout: Layout
     load_id: str
     properties: Mapping[str, str] = field(default_factory=dict)
+    moved: bool = False
 
 
 def plan(load: Load, state: TableState | None, token: Token) -> Changeset | None:
@@ -66,7 +68,7 @@ def plan(load: Load, state: TableState | None, token: Token) -> Changeset | None
     if state is None and not len(load.schema):
         return None
     removal = _removal(load, state)
-    if state is not None and not (load.files or load.changes or removal):
+    if state is not None and not (load.files or load.changes or removal or load.moved):
         return None
     changeset = Changeset(
         load_id=load.load_id,

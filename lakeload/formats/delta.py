@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from lakeload.errors import LakeloadError, StorageError
+from lakeload.formats import delta_history, delta_scan
 from lakeload.formats import delta_log as log
-from lakeload.formats import delta_scan
 from lakeload.formats.delta_changes import LOAD_ID_KEY, OPERATION_KEY, Gone, plan
 from lakeload.formats.delta_features import check_removal
 from lakeload.formats.delta_state import View, view
 from lakeload.formats.delta_stats import whole_number
 from lakeload.model.changes import AlreadyApplied, Changeset, CommitResult, Committed, Conflict
 from lakeload.model.files import LiveFile
-from lakeload.model.schema import children, chosen, without_ids
+from lakeload.model.schema import bare, children, chosen, without_ids, without_sources
+from lakeload.model.schema_history import SchemaRecord
 from lakeload.model.table import TableState, Version
 from lakeload.write.store import Store
 
@@ -81,6 +82,11 @@ class DeltaFormatTable:
     def formats(self) -> tuple[str, ...]:
         """Delta alone."""
         return ("delta",)
+
+    @property
+    def store(self) -> Store:
+        """Rooted at the table."""
+        return self._store
 
     def load(self) -> TableState | None:
         """Read the newest version; `None` when there is no Delta log.
@@ -168,7 +174,7 @@ class DeltaFormatTable:
         known: View = state.handle
         with self._reading():
             if delta_scan.is_needed(known):
-                wanted = pa.schema([state.schema.field(name) for name in schema.names])
+                wanted = without_sources(pa.schema([state.schema.field(name) for name in schema.names]))
                 yield from delta_scan.read_rows(known, self._store, wanted, self._kept(known), self._name)
                 return
             if any(_has_nested_map(field.type) for field in schema):
@@ -196,6 +202,10 @@ class DeltaFormatTable:
         versions = sorted((int(name[:20]) for name in names if log.ENTRY.match(name)), reverse=True)
         with ThreadPoolExecutor(_READERS) as pool:
             return [found for found in pool.map(self._version, versions) if found]
+
+    def schemas(self) -> Sequence[SchemaRecord]:
+        """Schemas the log remembers, oldest first."""
+        return delta_history.schemas(self._store, table=self._name)
 
     def _version(self, version: int) -> Version | None:
         path = log.entry_path(version)
@@ -239,7 +249,7 @@ class DeltaFormatTable:
                 if left == 0:
                     return
 
-        empty = cast("pl.DataFrame", pl.from_arrow(without_ids(state.schema).empty_table()))
+        empty = cast("pl.DataFrame", pl.from_arrow(bare(state.schema).empty_table()))
         return register_io_source(frames, schema=empty.schema)
 
     def _library(self, version: int | None) -> Any:

@@ -238,6 +238,15 @@ def _log_file(add: Action, root: str) -> LogFile:
 
 def _newest_checkpoint(names: Sequence[str]) -> tuple[int, list[str]]:
     """Version and files of the newest complete checkpoint; -1 when there is none."""
+    complete = _checkpoints(names)
+    if not complete:
+        return -1, []
+    newest = max(complete)
+    return newest[0], complete[newest] if newest[1] else complete[newest][-1:]
+
+
+def _checkpoints(names: Sequence[str]) -> dict[tuple[int, int], list[str]]:
+    """Files of every complete checkpoint, by version and number of parts (0 for one without parts)."""
     found: dict[tuple[int, int], list[str]] = {}
     for name in names:
         match = _CHECKPOINT.match(name)
@@ -245,11 +254,30 @@ def _newest_checkpoint(names: Sequence[str]) -> tuple[int, list[str]]:
             # A checkpoint without parts is complete by itself, and one of several may exist.
             parts = int(match["parts"] or 0)
             found.setdefault((int(match["version"]), parts), []).append(name)
-    complete = {key: files for key, files in found.items() if key[1] in (0, len(files))}
+    return {key: files for key, files in found.items() if key[1] in (0, len(files))}
+
+
+def oldest_checkpoint(store: Store, names: Sequence[str], *, table: str) -> tuple[int, Action, Action] | None:
+    """Version, `protocol` and `metaData` of the oldest complete checkpoint; `None` when there is none.
+
+    Args:
+        store: Rooted at the table.
+        names: Names in the log's folder.
+        table: Table name, for messages.
+
+    Raises:
+        TableError: The checkpoint is damaged.
+    """
+    complete = _checkpoints(names)
     if not complete:
-        return -1, []
-    newest = max(complete)
-    return newest[0], complete[newest] if newest[1] else complete[newest][-1:]
+        return None
+    oldest = min(complete)
+    parts = complete[oldest] if oldest[1] else complete[oldest][-1:]
+    with ThreadPoolExecutor(_READERS) as pool:
+        actions = [action for part in _checkpoint_actions(store, parts, pool, table) for action in part]
+    protocol = next((action["protocol"] for action in actions if action.get("protocol")), None)
+    metadata = next((action["metaData"] for action in actions if action.get("metaData")), None)
+    return None if protocol is None or metadata is None else (oldest[0], protocol, metadata)
 
 
 def _checkpoint_actions(

@@ -3,7 +3,8 @@
 Part of commit: a Delta table keeps its columns as JSON in the log (`metaData.schemaString`, Delta
 protocol, section "Schema Serialization Format"). Field ids, which Delta itself does not need, travel in
 the metadata of each struct field: `lakeload.field-id` for the field, `lakeload.nested-ids` for the list
-elements, map keys and map values below it, which have no metadata of their own.
+elements, map keys and map values below it, which have no metadata of their own. So does what the source
+calls a column or member, `lakeload.source`, where that is not its name.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import Any
 import pyarrow as pa
 
 from lakeload.errors import SchemaError, TableError
+from lakeload.model.naming import SOURCE, source_of
 from lakeload.model.schema import FIELD_ID, children, field_id
 
 FIELD_ID_KEY = "lakeload.field-id"
 NESTED_IDS_KEY = "lakeload.nested-ids"
+SOURCE_KEY = SOURCE.decode()
 
 _TO_ARROW: Mapping[str, pa.DataType] = {
     "string": pa.string(),
@@ -63,7 +66,10 @@ def _arrow_field(field: Json, above: tuple[str, ...], table: str) -> pa.Field:
     nested = metadata.get(NESTED_IDS_KEY)
     ids: Mapping[str, int] = json.loads(nested) if nested else {}
     kind = _arrow_type(field["type"], path, "", ids, table)
-    return pa.field(field["name"], kind, field.get("nullable", True), _id(metadata.get(FIELD_ID_KEY)))
+    kept = {**(_id(metadata.get(FIELD_ID_KEY)) or {})}
+    if isinstance(source := metadata.get(SOURCE_KEY), str):
+        kept[SOURCE] = source.encode()
+    return pa.field(field["name"], kind, field.get("nullable", True), kept or None)
 
 
 def _arrow_type(
@@ -195,6 +201,8 @@ def _field_json(old: Json | None, field: pa.Field, above: tuple[str, ...], table
     metadata = dict((old or {}).get("metadata") or {})
     if (number := field_id(field)) is not None:
         metadata[FIELD_ID_KEY] = number
+    if old is None and (source := source_of(field)):
+        metadata[SOURCE_KEY] = source
     if nested:
         metadata[NESTED_IDS_KEY] = json.dumps(nested)
     return {"name": field.name, "type": kind, "nullable": field.nullable, "metadata": metadata}

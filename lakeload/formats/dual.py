@@ -19,6 +19,7 @@ from lakeload.model.changes import AlreadyApplied, Changeset, CommitResult, Comm
 from lakeload.model.evolution import rebase
 from lakeload.model.files import LiveFile
 from lakeload.model.protocols import Table
+from lakeload.model.schema_history import SchemaRecord
 from lakeload.model.table import TableState, Version
 
 
@@ -43,6 +44,11 @@ class DualTable:
     def formats(self) -> tuple[str, ...]:
         """Both."""
         return ("delta", "iceberg")
+
+    @property
+    def store(self) -> Any:
+        """Rooted at the table."""
+        return self._delta.store
 
     def load(self) -> TableState | None:
         """Both sides as one state: Iceberg's schema and ids, the lower of the two sequence numbers.
@@ -121,6 +127,10 @@ class DualTable:
     def history(self) -> Sequence[Version]:
         """Versions of the Delta side, newest first."""
         return self._delta.history()
+
+    def schemas(self) -> Sequence[SchemaRecord]:
+        """Schemas of the Delta side, oldest first."""
+        return self._delta.schemas()
 
     def _side(self, state: TableState) -> TableState:
         if "iceberg" not in state.sides:

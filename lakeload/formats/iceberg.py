@@ -29,6 +29,7 @@ from lakeload.formats.iceberg_document import (
     unsupported_version,
 )
 from lakeload.formats.iceberg_files import live_file
+from lakeload.formats.iceberg_history import schemas
 from lakeload.formats.iceberg_io import file_io
 from lakeload.formats.iceberg_layout import to_layout
 from lakeload.formats.iceberg_manifests import ManifestReader, is_data
@@ -37,7 +38,7 @@ from lakeload.formats.iceberg_scan import read_rows
 from lakeload.formats.iceberg_schema import same_columns, to_arrow
 from lakeload.formats.iceberg_snapshot import LOAD_ID_KEY
 from lakeload.model.changes import AlreadyApplied, Committed, Conflict
-from lakeload.model.schema import chosen, without_ids
+from lakeload.model.schema import chosen, without_ids, without_sources
 from lakeload.model.table import OWNER_PROPERTY, TableState, Version
 from lakeload.write.store import Store
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from lakeload.model.changes import Changeset, CommitResult
     from lakeload.model.files import LiveFile
     from lakeload.model.protocols import Together
+    from lakeload.model.schema_history import SchemaRecord
 
 _NAME_MAPPING = "schema.name-mapping.default"
 
@@ -253,7 +255,8 @@ class IcebergTable:
             TableError: There is no such column.
         """
         schema = chosen(state.schema, columns, table=self._name)
-        return pa.RecordBatchReader.from_batches(without_ids(schema), self._batches(state, schema))
+        rows = self._batches(state, without_sources(schema))
+        return pa.RecordBatchReader.from_batches(without_ids(schema), rows)
 
     def _batches(self, state: TableState, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         if state.version is None:
@@ -317,6 +320,11 @@ class IcebergTable:
         if self._document is None:
             return []
         return [_version(snapshot) for snapshot in self._document.ancestors()]
+
+    def schemas(self) -> Sequence[SchemaRecord]:
+        """Schemas the metadata lists, oldest first."""
+        self.load()
+        return [] if self._document is None else schemas(self._document, table=self._name)
 
     @contextmanager
     def _reachable(self) -> Iterator[None]:

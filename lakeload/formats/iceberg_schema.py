@@ -3,6 +3,10 @@
 pyiceberg's own conversions assign ids anew or return large Arrow types; a data file must carry exactly
 the ids the table knows, so the two directions are written out here. Rules: Iceberg specification v2,
 sections "Schemas and Data Types" and "Schema Evolution".
+
+What the source calls a column or member, where that is not its name, is kept in the field's `doc`, which is
+the only place a field has: `lakeload.source: userId`. Other text there is somebody's own and stays; what it
+took the place of is not known any more.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakeload.errors import SchemaError, TableError
+from lakeload.model.naming import SOURCE, source_of
 from lakeload.model.schema import FIELD_ID, children, field_id
 
 if TYPE_CHECKING:
@@ -32,6 +37,9 @@ _ARROW = {
     "string": pa.string(),
     "binary": pa.binary(),
 }
+
+
+_DOC = f"{SOURCE.decode()}: "
 
 
 def to_arrow(schema: Schema, table: str) -> pa.Schema:
@@ -58,7 +66,11 @@ def to_arrow(schema: Schema, table: str) -> pa.Schema:
 
 def _arrow_field(field: NestedField, table: str, path: tuple[str, ...]) -> pa.Field:
     kind = _arrow_type(field.field_type, table, path)
-    return _stamped(field.name, kind, required=field.required, number=field.field_id)
+    found = _stamped(field.name, kind, required=field.required, number=field.field_id)
+    if not field.doc:
+        return found
+    source = field.doc.removeprefix(_DOC) if field.doc.startswith(_DOC) else ""
+    return found.with_metadata({**found.metadata, SOURCE: source.encode()})
 
 
 def _stamped(name: str, kind: pa.DataType, *, required: bool, number: int) -> pa.Field:
@@ -132,10 +144,15 @@ def _iceberg_field(
         name=field.name,
         field_type=_iceberg_type(field.type, table, path, known),
         required=not field.nullable,
-        doc=old.doc if old else None,
+        doc=old.doc if old else _doc(field),
         initial_default=old.initial_default if old else None,
         write_default=old.write_default if old else None,
     )
+
+
+def _doc(field: pa.Field) -> str | None:
+    source = source_of(field)
+    return f"{_DOC}{source}" if source else None
 
 
 def _iceberg_type(

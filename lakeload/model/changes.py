@@ -23,12 +23,20 @@ class SchemaChange:
             values `key` and `value`.
         old: Type before; `None` for `add`.
         new: Type after, in storage types.
+        cause: What asked for it, as `model.events.cause_text` words it; `None` when nobody said. No part of
+            what the change is: two changes that differ in it are equal.
+        source: For `add`: what the source calls the column, in the words of `model.naming.source_text`, if it
+            differs from its name. Members inside `new` carry theirs in the metadata of their fields.
+        rows: How many rows of the load ask for it; `None` when nobody counted. No part of it either.
     """
 
     kind: Literal["add", "widen", "relax"]
     path: tuple[str, ...]
     old: pa.DataType | None
     new: pa.DataType
+    cause: str | None = field(default=None, compare=False)
+    rows: int | None = field(default=None, compare=False)
+    source: str | None = None
 
     def __str__(self) -> str:
         name = ".".join(self.path)

@@ -48,14 +48,16 @@ class Contract:
 
     @classmethod
     def parse(cls, given: Contract | str | Mapping[str, str] | None) -> Contract:
-        """A contract from the forms users write: one word for everything, or a word by kind of change.
+        """A contract from the forms users write: one word, or a word by kind of change, `""` for the others.
 
         Raises:
             ConfigError: A word is unknown.
         """
         if given is None or isinstance(given, Contract):
             return given or cls()
-        words = dict.fromkeys(_KINDS, given) if isinstance(given, str) else dict(given)
+        words = {"": given} if isinstance(given, str) else dict(given)
+        if "" in words:
+            words = {**dict.fromkeys(_KINDS, words.pop("")), **words}
         for kind, word in words.items():
             if kind not in _KINDS:
                 raise ConfigError(f"a contract knows no {kind!r}", hint=f"It has {', '.join(_KINDS)}.")

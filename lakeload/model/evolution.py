@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from lakeload.errors import ConflictError
 from lakeload.model.changes import Changeset, SchemaChange
+from lakeload.model.naming import source_of, source_text
 from lakeload.model.schema import apply_changes, children, field_id, walk
 from lakeload.model.table import TableState
 
@@ -64,7 +65,7 @@ def rebase(changeset: Changeset, state: TableState | None, *, table: str) -> Cha
 
 def _as_additions(changeset: Changeset, state: TableState) -> list[SchemaChange]:
     return [
-        SchemaChange("add", (field.name,), None, field.type)
+        SchemaChange("add", (field.name,), None, field.type, source=source_of(field))
         for field in changeset.schema
         if find(state.schema, (field.name,)) is None
     ]
@@ -75,6 +76,8 @@ def _is_pending(change: SchemaChange, schema: pa.Schema, table: str) -> bool:
     if change.kind == "add":
         if current is not None and not same_type(current.type, change.new):
             raise _moved(table, f"got a column {'.'.join(change.path)} of type {current.type}")
+        if current is not None and _other_source(current, change):
+            raise _moved(table, f"got a column {'.'.join(change.path)} that is called otherwise in its source")
         return current is None
     if current is None:
         raise _moved(table, f"lost its column {'.'.join(change.path)}")
@@ -85,6 +88,12 @@ def _is_pending(change: SchemaChange, schema: pa.Schema, table: str) -> bool:
     if change.old is not None and not same_type(current.type, change.old):
         raise _moved(table, f"changed its column {'.'.join(change.path)} to {current.type}")
     return True
+
+
+def _other_source(current: pa.Field, change: SchemaChange) -> bool:
+    """Whether both are known to come from fields of different names."""
+    there = source_of(current)
+    return bool(there) and there != (change.source or source_text(change.path[-1:]))
 
 
 def _check_columns(written: pa.Schema, published: pa.Schema, table: str) -> None:

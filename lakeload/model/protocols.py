@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lakeload.model.changes import Changeset, CommitResult, Conflict
     from lakeload.model.files import LiveFile
     from lakeload.model.registration import Entry
+    from lakeload.model.schema_history import SchemaRecord
     from lakeload.model.table import TableState, Version
 
 
@@ -34,6 +35,11 @@ class Table(Protocol):
     @property
     def formats(self) -> tuple[str, ...]:
         """Formats this table is published in, a subset of `("delta", "iceberg")`."""
+        ...
+
+    @property
+    def store(self) -> Any:
+        """The `lakeload.write.store.Store` rooted at `location`."""
         ...
 
     def load(self) -> TableState | None:
@@ -80,6 +86,14 @@ class Table(Protocol):
 
     def history(self) -> Sequence[Version]:
         """Versions, newest first."""
+        ...
+
+    def schemas(self) -> Sequence[SchemaRecord]:
+        """Schemas the table's own log remembers, oldest first.
+
+        Raises:
+            TableError: The log is damaged.
+        """
         ...
 
     def lazy(self, state: TableState) -> Any:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from lakeload.errors import SchemaError, TableError
 from lakeload.model.changes import SchemaChange
+from lakeload.model.naming import SOURCE
 
 FIELD_ID = b"PARQUET:field_id"
 
@@ -77,13 +78,27 @@ def assign_ids(schema: pa.Schema, last_id: int = 0) -> tuple[pa.Schema, int]:
 
 
 def without_ids(schema: pa.Schema) -> pa.Schema:
-    """The schema as a user sees it: no field ids."""
-    return pa.schema([_strip(field) for field in schema])
+    """The schema as a user sees it: no field ids, and of source names those that are known."""
+    return pa.schema([_strip(field, _shown) for field in schema])
 
 
-def _strip(field: pa.Field) -> pa.Field:
-    metadata = {key: value for key, value in (field.metadata or {}).items() if key != FIELD_ID}
-    fields = [_strip(child) for child in children(field.type)]
+def without_sources(schema: pa.Schema) -> pa.Schema:
+    """The schema with field ids and without source names, as a data file tells it."""
+    return pa.schema([_strip(field, lambda key, _value: key != SOURCE) for field in schema])
+
+
+def bare(schema: pa.Schema) -> pa.Schema:
+    """The schema of rows that are handed out: neither field ids nor source names."""
+    return pa.schema([_strip(field, lambda key, _value: key not in (FIELD_ID, SOURCE)) for field in schema])
+
+
+def _shown(key: bytes, value: bytes) -> bool:
+    return key != FIELD_ID and bool(value or key != SOURCE)
+
+
+def _strip(field: pa.Field, keep: Callable[[bytes, bytes], bool]) -> pa.Field:
+    metadata = {key: value for key, value in (field.metadata or {}).items() if keep(key, value)}
+    fields = [_strip(child, keep) for child in children(field.type)]
     kind = with_children(field.type, fields) if fields else field.type
     return pa.field(field.name, kind, field.nullable, metadata or None)
 
@@ -131,12 +146,18 @@ def apply_changes(schema: pa.Schema, last_id: int, changes: Iterable[SchemaChang
     return pa.schema(fields), last_id
 
 
+def added_field(change: SchemaChange) -> pa.Field:
+    """The field an `add` adds, without an id, under its source name."""
+    metadata = None if change.source is None else {SOURCE: change.source.encode()}
+    return pa.field(change.path[-1], change.new, metadata=metadata)
+
+
 def _apply(fields: list[pa.Field], path: tuple[str, ...], change: SchemaChange) -> list[pa.Field]:
     position = next((i for i, field in enumerate(fields) if field.name == path[0]), None)
     if len(path) == 1 and change.kind == "add":
         if position is not None:
             raise SchemaError("a column to add is already there", column=".".join(change.path))
-        return [*fields, pa.field(path[0], change.new)]
+        return [*fields, added_field(change)]
     if position is None:
         raise SchemaError("a column to change is not there", column=".".join(change.path))
     field = fields[position]

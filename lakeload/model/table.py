@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from lakeload.errors import ConfigError
+from lakeload.model.contract import Contract
 from lakeload.model.layout import Layout
 from lakeload.model.mode import Append, WriteMode
+from lakeload.model.naming import MAX_NAME_BYTES, Naming
+from lakeload.model.nesting import Nesting
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -16,10 +19,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakeload.model.cursor import Cursor
+    from lakeload.model.rules import Rule
 
 LOAD_ID = "_lakeload_id"
 LOADED_AT = "_lakeload_at"
 LOAD_COLUMNS = (LOAD_ID, LOADED_AT)
+
+ROW_ID = "_lakeload_row_id"
+"""Identifies a row of a table with child tables, or of a child table."""
+PARENT_ID = "_lakeload_parent_id"
+"""In a child table: the `_lakeload_row_id` of the row the list was in."""
+ROOT_ID = "_lakeload_root_id"
+"""In a child table: the `_lakeload_row_id` of the row of the resource's own table."""
+INDEX = "_lakeload_index"
+"""In a child table: position in the list, from 0."""
+SYSTEM_COLUMNS = (*LOAD_COLUMNS, ROW_ID, PARENT_ID, ROOT_ID, INDEX)
 
 OWNER_PROPERTY = "lakeload.created"
 """Set to `"true"` on tables lakeload created; their schema and layout are ours to evolve."""
@@ -27,6 +41,12 @@ PARTITION_PROPERTY = "lakeload.partition-by"
 """Delta: the partition fields as JSON list of texts, because Delta records only columns."""
 SORT_PROPERTY = "lakeload.sort-by"
 """The sort order as JSON list of texts (Delta; Iceberg has a sort order of its own)."""
+PARENT_PROPERTY = "lakeload.parent-table"
+"""On child and quarantine tables: the table of the resource."""
+PATH_PROPERTY = "lakeload.parent-path"
+"""On child tables: where their rows are in the rows of the resource, as JSON list of source names."""
+QUARANTINE = "__quarantine"
+"""Ends the name of the table that rejected rows of a table are kept in."""
 TARGET_SIZE_PROPERTY = "write.target-file-size-bytes"
 """Per-table target size in bytes. Delta spells it `delta.targetFileSize`."""
 
@@ -65,6 +85,14 @@ class TableSpec:
         encoding: How the files of this load, and those folded after it, are encoded.
         fold: Fold small files after the load.
         properties: Table properties set when the table is created.
+        nesting: What becomes of objects and lists.
+        contract: What may change in the table; completed by the pipeline's and the run's.
+        rules: What every row must meet; in the table's column names.
+        naming: How columns are named: `snake_case`, `preserve`, `sql_safe`, or a function from the source's
+            name to the lake's that `pickle` can carry.
+        max_name_length: Longest column name, in bytes of UTF-8.
+        detect_dates: Whether columns of text in JSON and Python rows that hold nothing but ISO 8601 dates or
+            timestamps become such columns.
     """
 
     name: str
@@ -78,6 +106,12 @@ class TableSpec:
     encoding: Encoding = "compat"
     fold: bool = True
     properties: Mapping[str, str] = field(default_factory=dict)
+    nesting: Nesting = field(default_factory=Nesting)
+    contract: Contract = field(default_factory=Contract)
+    rules: tuple[Rule, ...] = ()
+    detect_dates: bool = True
+    naming: Naming = "snake_case"
+    max_name_length: int = MAX_NAME_BYTES
 
 
 @dataclass(frozen=True, slots=True)

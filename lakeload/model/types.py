@@ -1,8 +1,8 @@
 """Storage types: the types a table column can have, and how two of them widen into one.
 
 Every stage after normalize sees only these types. `storage_type` maps what a source delivers to what is
-stored; `widen` is the lattice by which columns grow. Both decide on types alone: whether each *value* fits
-is checked where it is converted.
+stored; `widen` is the lattice by which columns grow, with text on top of it if that is wanted. Both decide
+on types alone: whether each *value* fits is checked where it is converted.
 
 | Arrow type | stored as |
 |---|---|
@@ -34,6 +34,7 @@ Types") have in common, plus Iceberg's time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal, overload
 
 import pyarrow as pa
 
@@ -175,41 +176,103 @@ def _remedy(kind: pa.DataType) -> str:
     return "Cast it to text or to a struct of numbers before loading."
 
 
-def widen(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
+@overload
+def widen(a: pa.DataType, b: pa.DataType, *, text: Literal[True]) -> pa.DataType: ...
+@overload
+def widen(a: pa.DataType, b: pa.DataType, *, text: bool = False) -> pa.DataType | None: ...
+def widen(a: pa.DataType, b: pa.DataType, *, text: bool = False) -> pa.DataType | None:
     """The least storage type that holds every value of both, or `None` when there is none.
 
-    int32 < int64 < decimal; int and float32 meet in float64 (each value must then be exact, which is
-    checked when it is converted); decimals grow up to 38 digits; date32 < timestamp[us]. Structs take the
-    members of both, those of `a` first; lists and maps widen inside. Nothing widens to string.
+    | of | and | holds both |
+    |---|---|---|
+    | int32 | int64 | int64 |
+    | int32, int64, decimal | decimal | decimal128 with the digits of both before and after the point |
+    | int32, int64, float32 | float32, float64 | float64; each integer must then be exact, up to 2⁵³ |
+    | date32 | timestamp[us] | timestamp[us] |
+    | struct | struct | struct with the members of both, those of `a` first |
+    | list, map | the same | the same, widened inside |
+    | struct | map | with `text`: map from text to what holds all members and values |
+    | anything else, at any depth, or more than 38 digits | | with `text`: string |
 
-    Metadata and order of struct members come from `a`; otherwise the order of arguments does not matter.
+    With `text` this is a lattice with string on top: neither the order of types nor that of arguments
+    changes what they widen to. Values then become text by the rules of `lakeload.model.text`. Without it,
+    the numbers and moments of the result mean what they meant.
+
+    Metadata and order of struct members come from `a`, metadata of what changes its kind from nowhere.
+
+    Args:
+        a: Storage type.
+        b: Storage type.
+        text: Widen what has nothing else in common to text, and objects to maps.
 
     Example:
         >>> widen(pa.int64(), pa.decimal128(10, 2))
         Decimal128Type(decimal128(21, 2))
+        >>> widen(pa.struct([("a", pa.bool_())]), pa.struct([("a", pa.date32())]), text=True)
+        StructType(struct<a: string>)
     """
     if pa.types.is_struct(a) and pa.types.is_struct(b):
-        return _widen_struct(a, b)
-    if pa.types.is_list(a) and pa.types.is_list(b):
-        element = _widen_field(a.value_field, b.value_field)
-        return None if element is None else pa.list_(element.with_name("element"))
-    if pa.types.is_map(a) and pa.types.is_map(b):
-        key, value = _widen_field(a.key_field, b.key_field), _widen_field(a.item_field, b.item_field)
-        return None if key is None or value is None else pa.map_(key.with_nullable(False), value)
-    return a if a.equals(b) else _widen_leaf(a, b)
+        found = _widen_struct(a, b, text)
+    elif pa.types.is_list(a) and pa.types.is_list(b):
+        element = _widen_field(a.value_field, b.value_field, text)
+        found = None if element is None else pa.list_(element.with_name("element"))
+    elif text and _is_object(a) and _is_object(b) and pa.types.is_struct(a) != pa.types.is_struct(b):
+        found = widen(map_type(a), map_type(b), text=True)
+    elif pa.types.is_map(a) and pa.types.is_map(b):
+        key = _widen_field(a.key_field, b.key_field, text)
+        value = _widen_field(a.item_field, b.item_field, text)
+        found = None if key is None or value is None else pa.map_(key.with_nullable(False), value)
+    else:
+        found = a if a.equals(b) else _widen_leaf(a, b)
+    return pa.string() if found is None and text else found
 
 
-def _widen_field(a: pa.Field, b: pa.Field) -> pa.Field | None:
-    kind = widen(a.type, b.type)
+def map_type(kind: pa.DataType) -> pa.DataType:
+    """What a struct is as a map: from text to the least type that holds all its members.
+
+    Args:
+        kind: Storage type: a struct, or a map, which stays as it is.
+
+    Example:
+        >>> str(map_type(pa.struct([("a", pa.int32()), ("b", pa.float32())])))
+        'map<string, double>'
+    """
+    if pa.types.is_map(kind):
+        return kind
+    value = None
+    for member in (_bare(kind.field(i).type) for i in range(kind.num_fields)):
+        value = member if value is None else widen(value, member, text=True)
+    return pa.map_(pa.field("key", pa.string(), nullable=False), pa.field("value", value or pa.string()))
+
+
+def _is_object(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_struct(kind) or pa.types.is_map(kind))
+
+
+def _bare(kind: pa.DataType) -> pa.DataType:
+    """The type without metadata: ids and source names belong to one place, and many become one."""
+    if pa.types.is_struct(kind):
+        members = [kind.field(i) for i in range(kind.num_fields)]
+        return pa.struct([pa.field(member.name, _bare(member.type)) for member in members])
+    if pa.types.is_list(kind):
+        return pa.list_(pa.field("element", _bare(kind.value_type)))
+    if pa.types.is_map(kind):
+        key = pa.field("key", _bare(kind.key_type), nullable=False)
+        return pa.map_(key, pa.field("value", _bare(kind.item_type)))
+    return kind
+
+
+def _widen_field(a: pa.Field, b: pa.Field, text: bool) -> pa.Field | None:  # noqa: FBT001 - passed on as it came
+    kind = widen(a.type, b.type, text=text)
     return None if kind is None else a.with_type(kind).with_nullable(a.nullable or b.nullable)
 
 
-def _widen_struct(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
+def _widen_struct(a: pa.DataType, b: pa.DataType, text: bool) -> pa.DataType | None:  # noqa: FBT001 - as above
     others = {b.field(i).name: b.field(i) for i in range(b.num_fields)}
     members: list[pa.Field] = []
     for member in (a.field(i) for i in range(a.num_fields)):
         other = others.pop(member.name, None)
-        merged = member.with_nullable(True) if other is None else _widen_field(member, other)
+        merged = member.with_nullable(True) if other is None else _widen_field(member, other, text)
         if merged is None:
             return None
         members.append(merged)

@@ -3,24 +3,85 @@
 Arrow's own casts do the work because most of them check exactness (`safe=True`) at the speed of a copy;
 those known not to check (to decimals and shorter floats, from timestamps to dates) are cast back and
 compared. A conversion that has nothing to do is `None`, so that the array passes through untouched.
+Conversions are plain data, so that a plan made of them can be sent to another process and printed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import SchemaError
-from lakeload.model.types import MAX_PRECISION, is_uuid
+from lakeload.model.text import to_text
+from lakeload.model.types import MAX_PRECISION
+from lakeload.normalize.detect import parse
 from lakeload.normalize.incoming import Path
 
-Convert = Callable[[pa.Array], pa.Array]
+_Step = Callable[[pa.Array], pa.Array]
 
 _DAYS = (-719_162, 2_932_896)
 """0001-01-01 and 9999-12-31, in days since 1970."""
 _MICROSECONDS = (_DAYS[0] * 86_400_000_000, (_DAYS[1] + 1) * 86_400_000_000 - 1)
+_POWERS = {"s": 6, "ms": 3, "us": 0, "ns": -3}
+"""Microseconds in each unit, as a power of ten."""
+_SCALE = 30
+"""Digits after the point with which fractions of such units are read; doubles of today have 17 in all."""
+
+
+class Convert(Protocol):
+    """A compiled conversion."""
+
+    @property
+    def how(self) -> str:
+        """What it does, in a few words for people."""
+        ...
+
+    def __call__(self, array: pa.Array) -> pa.Array:
+        """The converted array.
+
+        Raises:
+            Misfit: A value cannot be converted.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Converts single values.
+
+    Args:
+        how: What it does, in a few words.
+        steps: Done one after the other; each raises Arrow's exceptions where a value cannot be converted.
+        path: Column path, for messages.
+        target: Type of the result.
+    """
+
+    how: str
+    steps: tuple[_Step, ...]
+    path: Path
+    target: pa.DataType
+
+    def __call__(self, array: pa.Array) -> pa.Array:
+        """The converted array.
+
+        Raises:
+            Misfit: A value cannot be converted.
+        """
+        try:
+            return self.attempt(array)
+        except (pa.ArrowException, OverflowError) as error:
+            raise Misfit(self.path, array, self.attempt, self.target) from error
+
+    def attempt(self, array: pa.Array) -> pa.Array:
+        """The same, but with the exceptions of the steps."""
+        for step in self.steps:
+            array = step(array)
+        return array
 
 
 class Misfit(Exception):  # noqa: N818 - a signal within this package, turned into a SchemaError with the row
@@ -33,12 +94,14 @@ class Misfit(Exception):  # noqa: N818 - a signal within this package, turned in
         target: Type it had to fit.
     """
 
-    def __init__(self, path: Path, array: pa.Array, convert: Convert, target: pa.DataType) -> None:
+    def __init__(self, path: Path, array: pa.Array, convert: _Step, target: pa.DataType) -> None:
         super().__init__(".".join(path))
         self.path, self.array, self.convert, self.target = path, array, convert, target
 
 
-def leaf_conversion(source: pa.DataType, target: pa.DataType, path: Path, *, top: bool) -> Convert | None:
+def leaf_conversion(
+    source: pa.DataType, target: pa.DataType, path: Path, *, top: bool, given: pa.DataType | None = None
+) -> Convert | None:
     """The exact conversion between two leaf types; `None` when the bytes are already right.
 
     Dates and timestamps are always looked at: outside the years 1 to 9999 most readers, Python's
@@ -46,27 +109,30 @@ def leaf_conversion(source: pa.DataType, target: pa.DataType, path: Path, *, top
     from exceeding the declared precision, and Parquet would cut such a number to a different one.
 
     Args:
-        source: Type of the data.
+        source: Type of the data; anything, where it is to become text.
         target: Storage type.
         path: Column path, for messages.
         top: Whether this is a top-level column, where any physical kind of text or bytes may stay.
+        given: Type the user asked for, whose unit tells what numbers mean that shall be moments.
 
     Raises:
         SchemaError: There is no such conversion.
     """
     if pa.types.is_null(source):
-        return lambda array: pa.nulls(len(array), target)
+        return Leaf("null", (partial(_nulls, kind=target),), path, target)
     if same_bytes(source, target, top=top):
         check = _check(target)
-        return None if check is None else _guarded(check, path, target)
-    found = _uuid_text if is_uuid(source) and target == pa.string() else _find(source, target)
+        return None if check is None else Leaf("check", (check,), path, target)
+    found = _by_hint(source, target, given) or _find(source, target)
     if found is None:
         raise SchemaError(
             f"{source} cannot be converted to {target}",
             column=".".join(path),
             hint="Cast it in the source, or hint another type.",
         )
-    return _guarded(_then(found, _check(target)), path, target)
+    how, steps = found
+    check = _check(target)
+    return Leaf(how, steps if check is None else (*steps, check), path, target)
 
 
 def same_bytes(source: pa.DataType, target: pa.DataType, *, top: bool) -> bool:
@@ -84,16 +150,6 @@ def same_bytes(source: pa.DataType, target: pa.DataType, *, top: bool) -> bool:
     return (_category(source), target) in (("text", pa.string()), ("binary", pa.binary())) and not (
         pa.types.is_fixed_size_binary(source)
     )
-
-
-def _guarded(convert: Convert, path: Path, target: pa.DataType) -> Convert:
-    def run(array: pa.Array) -> pa.Array:
-        try:
-            return convert(array)
-        except (pa.ArrowException, OverflowError) as error:
-            raise Misfit(path, array, convert, target) from error
-
-    return run
 
 
 def _category(kind: pa.DataType) -> str:
@@ -123,41 +179,78 @@ _CATEGORIES: tuple[tuple[str, Callable[[pa.DataType], bool]], ...] = (
 
 # Pairs whose Arrow cast is exact or fails. Those from text parse strictly; they happen only by a hint.
 _CHECKED = {
-    *(("bool", other) for other in ("bool", "int", "text")),
-    *(("int", other) for other in ("int", "float", "text")),
-    *(("float", other) for other in ("int", "float", "text")),
-    *(("decimal", other) for other in ("int", "decimal", "text")),
-    *(
-        ("text", other)
-        for other in ("text", "binary", "bool", "int", "float", "decimal", "date", "timestamp")
-    ),
-    *(("binary", other) for other in ("binary", "text")),
-    *(("date", other) for other in ("date", "text")),
-    *(("timestamp", other) for other in ("timestamp", "text")),
-    *(("time", other) for other in ("time", "text")),
+    *(("bool", other) for other in ("bool", "int")),
+    *(("int", other) for other in ("int", "float")),
+    *(("float", other) for other in ("int", "float")),
+    *(("decimal", other) for other in ("int", "decimal")),
+    *(("text", other) for other in ("text", "binary", "bool", "int", "float", "decimal")),
+    ("binary", "binary"),
+    ("date", "date"),
+    ("timestamp", "timestamp"),
+    ("time", "time"),
     ("duration", "int"),
 }
 # Pairs whose Arrow cast may round.
 _ROUNDING = {("float", "decimal"), ("decimal", "float"), ("timestamp", "date")}
+_MOMENTS = ("date", "timestamp", "time")
+_NUMBERS = ("int", "float", "decimal")
+
+_Found = tuple[str, tuple[_Step, ...]]
 
 
-def _find(source: pa.DataType, target: pa.DataType) -> Convert | None:
+def _find(source: pa.DataType, target: pa.DataType) -> _Found | None:
     pair = (_category(source), _category(target))
     shorter = pair == ("float", "float") and target.bit_width < source.bit_width
-    found: Convert | None = None
-    if pair == ("int", "decimal"):
-        found = _int_to_decimal(target)
+    found: _Found | None = None
+    if pair[1] == "text" and pair[0] != "text":
+        found = "to text", (to_text,)
+    elif pair[0] == "text" and pair[1] in _MOMENTS:
+        found = f"parse {pair[1]}", (partial(parse, kind=target),)
+    elif pair == ("int", "decimal"):
+        found = "cast", _int_to_decimal(target)
     elif pair == ("date", "timestamp"):
-        found = _through(pa.date32(), target)
+        found = "cast", (partial(_cast, kind=pa.date32()), partial(_cast, kind=target))
     elif pair in _ROUNDING or shorter:
-        found = _cast_and_compare(source, target)
+        found = "cast, compare", (partial(_cast_and_compare, kind=target),)
     elif pair in _CHECKED:
         # Only plain strings can be parsed.
-        found = _through(pa.string(), target) if pair[0] == "text" else _cast(target)
+        plain = (partial(_cast, kind=pa.string()),) if pair[0] == "text" else ()
+        how = "parse" if pair[0] == "text" and pair[1] != "text" else "cast"
+        found = how, (*plain, partial(_cast, kind=target))
     return found
 
 
-def _check(target: pa.DataType) -> Convert | None:
+def _by_hint(source: pa.DataType, target: pa.DataType, given: pa.DataType | None) -> _Found | None:
+    """What is done only because the user asked for a type."""
+    if given is None:
+        return None
+    pair = (_category(source), _category(target))
+    if pair == ("binary", "text"):
+        return "decode", (partial(_cast, kind=target),)
+    if pair[0] == "text" and pair[1] in ("date", "timestamp"):
+        return "parse", (partial(_cast, kind=pa.string()), partial(_cast, kind=target))
+    if pair[0] in _NUMBERS and pa.types.is_date(given) and pair[1] == "date":
+        return "count of days", (partial(_cast, kind=pa.int32()), partial(_cast, kind=target))
+    if pair[0] in _NUMBERS and pa.types.is_timestamp(given) and pair[1] == "timestamp":
+        return f"count of {given.unit}", (partial(_moments, unit=given.unit, kind=target),)
+    return None
+
+
+def _moments(array: pa.Array, unit: str, kind: pa.DataType) -> pa.Array:
+    """Numbers that count `unit`s since 1970 as timestamps; parts of a microsecond are refused."""
+    if pa.types.is_integer(array.type):
+        return array.cast(pa.int64()).cast(pa.timestamp(unit, kind.tz)).cast(kind)
+    # A fraction means the decimal it is written as: 1.1 seconds are 1,100,000 microseconds. Moving the
+    # point by the unit's power of ten is to read the same digits as of another scale.
+    wide = 2 * MAX_PRECISION
+    exact = array if pa.types.is_decimal(array.type) else to_text(array)
+    exact = exact.cast(pa.decimal256(wide, _SCALE))
+    moved = pa.decimal256(wide, _SCALE - _POWERS[unit])
+    counts = pa.Array.from_buffers(moved, len(exact), exact.buffers(), exact.null_count, exact.offset)
+    return counts.cast(pa.int64()).cast(kind)
+
+
+def _check(target: pa.DataType) -> _Step | None:
     """The look every value of the type gets even if its bytes need no change; returns the array."""
     if pa.types.is_date(target) or pa.types.is_timestamp(target):
         return _within_calendar
@@ -178,50 +271,27 @@ def _within_precision(array: pa.Array) -> pa.Array:
     return array
 
 
-def _then(convert: Convert, check: Convert | None) -> Convert:
-    return convert if check is None else lambda array: check(convert(array))
+def _nulls(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    return pa.nulls(len(array), kind)
 
 
-def _cast(target: pa.DataType) -> Convert:
-    return lambda array: array.cast(target)
+def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    return array.cast(kind)
 
 
-def _through(middle: pa.DataType, target: pa.DataType) -> Convert:
-    return lambda array: array.cast(middle).cast(target)
-
-
-def _int_to_decimal(target: pa.DataType) -> Convert:
+def _int_to_decimal(target: pa.DataType) -> tuple[_Step, ...]:
     # Arrow wants room for every int64 even if the values are small: take a detour through a wider type.
     roomy = pa.decimal256(2 * MAX_PRECISION, target.scale)
     direct = target.precision - target.scale >= 20  # noqa: PLR2004 - digits of the largest uint64
-    return _cast(target) if direct else _through(roomy, target)
+    last = partial(_cast, kind=target)
+    return (last,) if direct else (partial(_cast, kind=roomy), last)
 
 
-def _cast_and_compare(source: pa.DataType, target: pa.DataType) -> Convert:
-    def convert(array: pa.Array) -> pa.Array:
-        result = array.cast(target)
-        same = pc.equal(result.cast(source, safe=False), array)
-        if pa.types.is_floating(source):
-            same = pc.or_(same, pc.is_nan(array))
-        if pc.all(same).as_py() is False:
-            raise pa.ArrowInvalid("values would be rounded")
-        return result
-
-    return convert
-
-
-def _uuid_text(array: pa.Array) -> pa.Array:
-    """UUIDs as text in the form 8-4-4-4-12, without Python objects per row."""
-    raw = array.storage
-    data = raw.buffers()[1]
-    if data is None or len(raw) == 0:
-        return pa.nulls(len(raw), pa.string())
-    digits = data.slice(raw.offset * 16, len(raw) * 16).hex()
-    text = digits.decode() if isinstance(digits, bytes) else digits
-    whole = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(32), len(raw), [None, pa.py_buffer(text.lower().encode())]
-    ).cast(pa.string())
-    cuts = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
-    parts = [pc.utf8_slice_codeunits(whole, start, stop) for start, stop in cuts]
-    joined = pc.binary_join_element_wise(*parts, "-")
-    return pc.if_else(raw.is_valid(), joined, None) if raw.null_count else joined
+def _cast_and_compare(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    result = array.cast(kind)
+    same = pc.equal(result.cast(array.type, safe=False), array)
+    if pa.types.is_floating(array.type):
+        same = pc.or_(same, pc.is_nan(array))
+    if pc.all(same).as_py() is False:
+        raise pa.ArrowInvalid("values would be rounded")
+    return result

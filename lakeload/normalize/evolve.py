@@ -18,12 +18,14 @@ section "Schema Evolution"; a map's key is never widened there.)
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
 from lakeload.errors import SchemaError
 from lakeload.model.changes import SchemaChange
 from lakeload.model.evolution import find
+from lakeload.model.naming import source_of
 from lakeload.model.schema import children, with_children
 from lakeload.model.types import storage_type, widen
 from lakeload.normalize.incoming import Path
@@ -66,7 +68,7 @@ class Evolution:
             if field.name in there:
                 yield from self._differences(there[field.name].type, field.type, here)
             else:
-                yield SchemaChange("add", here, None, field.type)
+                yield SchemaChange("add", here, None, field.type, source=source_of(field))
 
     def record(self, change: SchemaChange) -> None:
         """Note that the schema changed."""
@@ -76,7 +78,7 @@ class Evolution:
             return
         earlier = self._log[origin]
         new = _replace(earlier.new, change.path[len(earlier.path) :], change.new)
-        self._log[origin] = SchemaChange(earlier.kind, earlier.path, earlier.old, new)
+        self._log[origin] = replace(earlier, new=new)
 
     def _origin(self, change: SchemaChange) -> int | None:
         """Where the log added or widened what is now widened: the deepest entry that covers it."""

@@ -1,30 +1,30 @@
-"""What an incoming column would be as a table column: its names, hints and storage type, at every depth.
+"""What an incoming column would be as a table column, and how much of that a contract permits.
 
-The first half of compiling a plan: decides types without looking at a single value.
+The first half of compiling a plan: decides types without looking at a single value. Names are final
+before this, so that members are matched by name alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from lakeload.errors import SchemaError
-from lakeload.model.schema import children
+from lakeload.model.schema import children, with_children
 from lakeload.model.types import is_list, is_uuid, storage_type
-from lakeload.normalize.naming import match_names
 
 Path = tuple[str, ...]
 
 
 def incoming_type(
-    raw: pa.DataType, known: pa.DataType | None, hint: pa.DataType | None, formats: Sequence[str], path: Path
+    raw: pa.DataType, hint: pa.DataType | None, formats: Sequence[str], path: Path
 ) -> pa.DataType | None:
-    """The storage type of incoming data, its struct members named as in the table.
+    """The storage type of incoming data.
 
     Args:
-        raw: Type the source delivers.
-        known: Type of the table's column, if there is one; its member names win.
+        raw: Type the source delivers, its members named as in the table.
         hint: Storage type the user asks for; wins where it says something.
         formats: Formats the table is published in.
         path: Where this is in the table, for messages.
@@ -33,20 +33,20 @@ def incoming_type(
         `None` when there is nothing to store yet.
 
     Raises:
-        SchemaError: A type cannot be stored, or member names collide.
+        SchemaError: A type cannot be stored.
 
     Example:
-        >>> incoming_type(pa.struct([("userId", pa.uint8())]), None, None, ("delta",), ("a",))
-        StructType(struct<user_id: int32>)
+        >>> incoming_type(pa.struct([("id", pa.uint8())]), None, ("delta",), ("a",))
+        StructType(struct<id: int32>)
     """
     raw = unwrap(raw)
     if pa.types.is_null(raw) or (hint is not None and not children(hint)):
         return hint
     try:
         if pa.types.is_struct(raw):
-            return _struct(raw, known, hint, formats, path)
+            return _struct(raw, hint, formats, path)
         if is_list(raw) or pa.types.is_map(raw):
-            return _container(raw, known, hint, formats, path)
+            return _container(raw, hint, formats, path)
         return hint if hint is not None else storage_type(raw, formats)
     except SchemaError as error:
         error.column = error.column or ".".join(path)
@@ -71,47 +71,86 @@ def members(kind: pa.DataType | None) -> dict[str, pa.Field]:
     return {kind.field(i).name: kind.field(i) for i in range(kind.num_fields)}
 
 
+def inner_types(kind: pa.DataType) -> list[tuple[str, pa.DataType]]:
+    """Types inside any list or map, as the source delivers it, under their logical names."""
+    if pa.types.is_map(kind):
+        return [("key", kind.key_type), ("value", kind.item_type)]
+    return [("element", kind.value_type)]
+
+
 def _struct(
-    raw: pa.DataType, known: pa.DataType | None, hint: pa.DataType | None, formats: Sequence[str], path: Path
+    raw: pa.DataType, hint: pa.DataType | None, formats: Sequence[str], path: Path
 ) -> pa.DataType | None:
-    there, hinted = members(known), members(hint)
+    hinted = members(hint)
     if hint is not None and not hinted:
         return hint
-    fields = [raw.field(i) for i in range(raw.num_fields)]
-    names = match_names([field.name for field in fields], [*there, *hinted.keys() - there.keys()], top=False)
     found: list[pa.Field] = []
-    for field in fields:
-        name = names[field.name]
-        kind = incoming_type(
-            field.type, _type(there.get(name)), _type(hinted.pop(name, None)), formats, (*path, name)
-        )
+    for field in (raw.field(i) for i in range(raw.num_fields)):
+        asked = hinted.pop(field.name, None)
+        kind = incoming_type(field.type, None if asked is None else asked.type, formats, (*path, field.name))
         if kind is not None:
-            found.append(pa.field(name, kind))
+            found.append(pa.field(field.name, kind, metadata=field.metadata))
     found.extend(hinted.values())
     return pa.struct(found) if found else None
 
 
 def _container(
-    raw: pa.DataType, known: pa.DataType | None, hint: pa.DataType | None, formats: Sequence[str], path: Path
+    raw: pa.DataType, hint: pa.DataType | None, formats: Sequence[str], path: Path
 ) -> pa.DataType | None:
     if hint is not None and pa.types.is_map(hint) != pa.types.is_map(raw):
         return hint
-    inner: list[pa.DataType] = []
-    raws = [raw.key_type, raw.item_type] if pa.types.is_map(raw) else [raw.value_type]
-    same = known is not None and pa.types.is_map(known) == pa.types.is_map(raw)
-    knowns = children(known) if known is not None and same else []
     hints = children(hint) if hint is not None else []
-    for i, name in enumerate(("key", "value") if pa.types.is_map(raw) else ("element",)):
-        there = knowns[i].type if i < len(knowns) else None
-        hinted = hints[i].type if i < len(hints) else None
-        kind = incoming_type(raws[i], there, hinted, formats, (*path, name))
-        if kind is None:
+    inner: list[pa.DataType] = []
+    for i, (name, kind) in enumerate(inner_types(raw)):
+        stored = incoming_type(kind, hints[i].type if i < len(hints) else None, formats, (*path, name))
+        if stored is None:
             return None
-        inner.append(kind)
+        inner.append(stored)
     if pa.types.is_map(raw):
         return pa.map_(pa.field("key", inner[0], nullable=False), pa.field("value", inner[1]))
     return pa.list_(pa.field("element", inner[0]))
 
 
-def _type(field: pa.Field | None) -> pa.DataType | None:
-    return None if field is None else field.type
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Which changes a contract leaves to the data.
+
+    Args:
+        columns: Columns and members may be added.
+        types: Types may change.
+    """
+
+    columns: bool
+    types: bool
+
+    def fields(self, known: Iterable[pa.Field], incoming: Iterable[pa.Field]) -> list[pa.Field]:
+        """The incoming fields without what would need a change that is not permitted.
+
+        Example:
+            >>> frozen = Permission(columns=False, types=False)
+            >>> frozen.fields([pa.field("a", pa.int32())], [pa.field("a", pa.string()), pa.field("b", pa.int8())])
+            [pyarrow.Field<a: int32>]
+        """
+        there = {field.name: field.type for field in known}
+        found = []
+        for field in incoming:
+            if field.name in there:
+                found.append(field.with_type(self._type(there[field.name], field.type)))
+            elif self.columns:
+                found.append(field)
+        return found
+
+    def _type(self, known: pa.DataType, incoming: pa.DataType) -> pa.DataType:
+        inner, others = children(known), children(incoming)
+        if inner and others and kind_of(known) == kind_of(incoming):
+            return with_children(incoming, self.fields(inner, others) or inner)
+        return incoming if self.types else known
+
+
+def kind_of(kind: pa.DataType) -> str:
+    """`struct`, `map` or `list`; the type's own name for a leaf."""
+    if pa.types.is_struct(kind):
+        return "struct"
+    if pa.types.is_map(kind):
+        return "map"
+    return "list" if is_list(kind) else str(kind)

@@ -1,63 +1,91 @@
 """Names: how a column or a table is called in the lake, whatever its source calls it.
 
 One rule for columns at every depth, applied in the normalize stage before anything else. It depends on the
-name alone, gives the same result everywhere, and leaves its own results as they are.
+name alone, gives the same result everywhere, and leaves its own results as they are. Which of several
+names that fall into one gets it is decided in `lakeload.normalize.names`.
 
-| step | rule | example |
+| step | rule of `snake_case`, the default | example |
 |---|---|---|
-| 1 | Unicode NFKC; empty or blank names are refused | `ﬁeld` → `field` |
+| 1 | Unicode NFKC; an empty or blank name becomes `unnamed` | `ﬁeld` → `field` |
 | 2 | words of camelCase and PascalCase are split, acronyms kept whole | `HTTPServerId` → `http_server_id` |
 | 3 | lower case; letters, digits and combining marks of any script stay | `Größe` → `größe` |
 | 4 | every other run of characters becomes one `_` | `a.b "c"` → `a_b_c` |
 | 5 | `_` at the ends goes; one leading `_` stays if the name began so | `_id` → `_id`, `$id` → `id` |
 | 6 | when nothing is left, the code points of the name are spelled out | `%` → `u0025`, `🎉` → `u1f389` |
 | 7 | a leading digit gets a `_` before it | `2nd` → `_2nd` |
-| 8 | longer than 127 bytes in UTF-8: cut, and ended with `_` and 8 hex digits of the SHA-256 of the whole | |
+| 8 | longer than the limit, 127 bytes in UTF-8: cut, and ended with `_` and 8 hex digits of the SHA-256 of the source's name | |
 | 9 | names beginning with `_lakeload_` are refused at top level: they are lakeload's own | |
 
-Two names that fall into one are refused, never renamed by position: which of them would get the suffix
-would change with the order of the data. In a table that exists, a name is first looked for as it is, then
-by the rule on both sides, then without regard to case: `UserId`, `user_id` and `userid` all find the column
-`UserId` of a table made elsewhere.
+| policy | instead |
+|---|---|
+| `sql_safe` | after step 6 ASCII alone: case folded, accents dropped (NFKD), what is left as code points; words reserved in Spark, Trino, DuckDB or Snowflake get a `_` at the end: `Größe` → `grosse`, `名` → `u540d`, `Order` → `order_` |
+| `preserve` | the source's spelling. Blanks at the ends go; every run of what Delta, Parquet readers or engines cannot hold in a name (control characters, line ends, blanks, `, ; { } ( ) = .`) becomes one `_`; steps 8 and 9 |
+| a function | its result, which has to be one that `preserve` would leave alone; steps 8 and 9 |
 
-Table names follow the same rule, except that a leading `_` goes, because engines take such directories
-for hidden, and a leading digit gets `t_`.
+Columns that flattening moved up are called by the names of all steps, each by the rule, joined with `__`.
+
+Table names follow `snake_case`, except that blank ones are refused, that a leading `_` goes, because
+engines take such directories for hidden, and that a leading digit gets `t_`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from lakeload.errors import SchemaError
+from lakeload.model.naming import MAX_NAME_BYTES, Naming, Parts, Policy, source_text
+from lakeload.normalize.reserved_words import RESERVED_WORDS
 
-MAX_BYTES = 127
-"""Longest name, in bytes of UTF-8: it fits wherever it may become a directory or an identifier."""
+MAX_BYTES = MAX_NAME_BYTES
 
 RESERVED = "_lakeload_"
+UNNAMED = "unnamed"
+JOINT = "__"
+"""Between the names of a path that became one name."""
 
 _UPPER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _RUN = re.compile(r"_+")
+_UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff,;{}()=.]+")
 
 
-@lru_cache(maxsize=8192)
-def column_name(raw: str) -> str:
+def column_name(raw: str, naming: Naming = "snake_case", max_length: int = MAX_BYTES) -> str:
     """The column's name in the lake.
 
+    Args:
+        raw: Name in the source's spelling.
+        naming: The policy.
+        max_length: Longest name, in bytes of UTF-8.
+
     Raises:
-        SchemaError: The name is empty or blank.
+        SchemaError: A function of the user's gave something that cannot be a name.
 
     Example:
         >>> column_name("HTTPServerId"), column_name("2nd try!"), column_name("_id")
         ('http_server_id', '_2nd_try', '_id')
+        >>> column_name("Order", "sql_safe"), column_name("Order", "preserve")
+        ('order_', 'Order')
     """
-    name = _snake(raw, "column")
-    if unicodedata.normalize("NFKC", raw).lstrip().startswith("_"):
-        name = f"_{name}"
-    return _shorten(f"_{name}" if name[0].isdigit() else name)
+    return shortened(_spelled(raw, naming), raw, max_length)
+
+
+def path_name(parts: Parts, naming: Naming = "snake_case", max_length: int = MAX_BYTES) -> str:
+    """The name of a column that flattening moved up: the names of all steps, joined.
+
+    Raises:
+        SchemaError: As for `column_name`.
+
+    Example:
+        >>> path_name(("billingAddress", "ZIP"))
+        'billing_address__zip'
+    """
+    if len(parts) == 1:
+        return column_name(parts[0], naming, max_length)
+    return shortened(JOINT.join(_spelled(part, naming) for part in parts), source_text(parts), max_length)
 
 
 @lru_cache(maxsize=1024)
@@ -71,100 +99,95 @@ def table_name(raw: str) -> str:
         >>> table_name("Sales.Orders-2024"), table_name("2024")
         ('sales_orders_2024', 't_2024')
     """
-    name = _snake(raw, "table")
-    return _shorten(f"t_{name}" if name[0].isdigit() else name)
+    if not raw.strip():
+        raise SchemaError("a table has no name", hint="Give it one.")
+    name = _snake(raw)
+    return shortened(f"t_{name}" if name[0].isdigit() else name, raw)
 
 
-def column_names(raws: Sequence[str]) -> dict[str, str]:
-    """Names in the lake by raw name, in the same order.
-
-    Raises:
-        SchemaError: A name is empty, reserved or there twice, or two of them fall into one.
-
-    Example:
-        >>> column_names(["userId", "Total"])
-        {'userId': 'user_id', 'Total': 'total'}
-    """
-    return match_names(raws, ())
-
-
-def match_names(raws: Sequence[str], existing: Iterable[str], *, top: bool = True) -> dict[str, str]:
-    """Names in the lake by raw name, given the columns a table or struct already has.
-
-    A raw name is the existing column of exactly that name, else the one existing column that the rule
-    makes equal to it, else the one that differs from its name by the rule in case alone, else a new column
-    named by the rule.
+def child_table_name(root: str, parts: Sequence[str], max_length: int = MAX_BYTES) -> str:
+    """The name of the table that takes the elements of a list.
 
     Args:
-        raws: Names in the source's spelling.
-        existing: Names of the columns that are there.
-        top: Whether these are top-level columns, where some names are reserved.
+        root: Name of the root table, in the lake.
+        parts: Names in the source's spelling, from the record down to the list.
+        max_length: Longest name, in bytes of UTF-8.
 
-    Raises:
-        SchemaError: A name is empty, reserved or there twice, or several columns fall into one.
+    Example:
+        >>> child_table_name("orders", ["lineItems", "Taxes"])
+        'orders__line_items__taxes'
     """
-    known = list(existing)
-    exact = set(known)
-    # Two columns that differ in case alone are one to most engines, so case comes last.
-    by_rule: dict[str, list[str]] = {}
-    by_case: dict[str, list[str]] = {}
-    for name in known:
-        by_rule.setdefault(_rule_or_blank(name), []).append(name)
-        by_case.setdefault(name.lower(), []).append(name)
-    found: dict[str, str] = {}
-    taken: dict[str, str] = {}
-    for position, raw in enumerate(raws, start=1):
-        final = raw if raw in exact else _match(raw, position, by_rule, by_case)
-        if top and final.startswith(RESERVED):
-            raise SchemaError(
-                f"the column name {raw!r} is reserved",
-                hint=f"Names beginning with {RESERVED} are lakeload's own: rename or drop the column.",
-            )
-        other = taken.setdefault(final.lower(), raw)
-        if raw in found or other != raw:
-            raise _collision(other, raw, final)
-        found[raw] = final
-    return found
+    whole = JOINT.join([root, *(_spelled(part, "snake_case") for part in parts)])
+    return shortened(whole, json.dumps([root, *parts]), max_length)
 
 
-def _match(raw: str, position: int, by_rule: dict[str, list[str]], by_case: dict[str, list[str]]) -> str:
-    if not isinstance(raw, str):
-        raise SchemaError(f"the key {raw!r} is no text", hint="Make the keys of the rows strings.")
-    if not raw.strip():
-        raise SchemaError(f"column {position} has no name", hint="Give it one in the source.")
-    name = column_name(raw)
-    candidates = by_rule.get(name) or by_case.get(name, [])
-    if len(candidates) > 1:
+def shortened(name: str, raw: str, max_length: int = MAX_BYTES) -> str:
+    """The name itself if it is short enough, else its beginning and a tail that tells raw names apart."""
+    return name if len(name.encode()) <= max_length else with_tail(name, raw, max_length)
+
+
+def with_tail(name: str, raw: str, max_length: int = MAX_BYTES, digits: int = 8) -> str:
+    """The name, cut where it is too long, and a hash of what the source calls it.
+
+    Example:
+        >>> with_tail("user_id", "User Id")
+        'user_id_213be392'
+    """
+    digest = hashlib.sha256(raw.encode(errors="surrogatepass")).hexdigest()[:digits]
+    head = name.encode()[: max_length - digits - 1].decode(errors="ignore").rstrip("_")
+    return f"{head}_{digest}"
+
+
+def _spelled(raw: str, naming: Naming) -> str:
+    """The name under a policy, whatever its length."""
+    return _asked(raw, naming) if callable(naming) else _ruled(raw, naming)
+
+
+@lru_cache(maxsize=8192)
+def _ruled(raw: str, naming: Policy) -> str:
+    if naming == "preserve":
+        return _UNFIT.sub("_", raw.strip()) or UNNAMED
+    name = _snake(raw)
+    # A leading `_` often tells a thing of the system from a thing of the user; it stays.
+    lead = "_" if unicodedata.normalize("NFKC", raw).lstrip().startswith("_") else ""
+    if naming == "sql_safe":
+        name = _ascii(name)
+    name = f"_{name}" if lead or name[0].isdigit() else name
+    return f"{name}_" if naming == "sql_safe" and name in RESERVED_WORDS else name
+
+
+def _asked(raw: str, naming: Callable[[str], str]) -> str:
+    name = naming(raw)
+    if not isinstance(name, str) or not name or name != name.strip() or _UNFIT.search(name):
         raise SchemaError(
-            f"the column {raw!r} could be any of {', '.join(map(repr, candidates))} in the table",
-            hint="Rename it in the source to exactly one of them.",
+            f"the naming function makes {name!r} of the column {raw!r}",
+            hint="It has to give a text of at least one character, without blanks, control characters "
+            "and , ; { } ( ) = . in it.",
         )
-    return candidates[0] if candidates else name
+    return name
 
 
-def _rule_or_blank(name: str) -> str:
-    return column_name(name) if name.strip() else name
-
-
-def _collision(one: str, other: str, final: str) -> SchemaError:
-    if one == other:
-        return SchemaError(f"there are two columns named {one!r}", hint="Rename one of them in the source.")
-    return SchemaError(
-        f"the columns {one!r} and {other!r} would both be named {final!r}",
-        column=final,
-        hint="Rename one of them in the source.",
-    )
-
-
-def _snake(raw: str, what: str) -> str:
+def _snake(raw: str) -> str:
     """Steps 1 to 6."""
     text = unicodedata.normalize("NFKC", raw)
     if not text.strip():
-        raise SchemaError(f"a {what} has no name", hint="Give it one.")
+        return UNNAMED
     text = _UPPER.sub("_", text) if text.isascii() else _split(text)
     text = unicodedata.normalize("NFKC", text.lower())
     name = _RUN.sub("_", _words(text)).strip("_")
     return name or "_".join(f"u{ord(character):04x}" for character in text.strip())
+
+
+def _ascii(name: str) -> str:
+    """Letters without their marks; code points of what has no ASCII letter in it."""
+    plain = unicodedata.normalize("NFKD", name.casefold())
+    kept = [
+        character if character.isascii() else f"_u{ord(character):04x}_"
+        for character in plain
+        if not unicodedata.category(character).startswith("M")
+    ]
+    found = _RUN.sub("_", _words("".join(kept))).strip("_")
+    return found or "_".join(f"u{ord(character):04x}" for character in plain)
 
 
 def _split(text: str) -> str:
@@ -189,11 +212,3 @@ def _words(text: str) -> str:
         keep = character.isalnum() or (mark and bool(kept) and kept[-1] != "_")
         kept.append(character if keep else "_")
     return "".join(kept)
-
-
-def _shorten(name: str) -> str:
-    if len(name.encode()) <= MAX_BYTES:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    head = name.encode()[: MAX_BYTES - 9].decode(errors="ignore").rstrip("_")
-    return f"{head}_{digest}"

@@ -1,45 +1,48 @@
 """`Normalizer`: batches of any source in, batches of one table out.
 
 The second stage of extract → normalize → write → commit. It decides names, types and schema changes when a
-new incoming schema shows up, and then applies the compiled plan. One normalizer serves one load of one
-table, from one thread.
+new incoming schema shows up, applies the compiled plan, and lets the contract decide on what the table has no
+place for. One normalizer serves one load of one table, from one thread; the plans it compiles may run in
+several.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Literal
 
 import pyarrow as pa
 
 from lakeload.errors import SchemaError, SourceError
 from lakeload.model.changes import SchemaChange
-from lakeload.model.schema import apply_changes, assign_ids, children, without_ids
+from lakeload.model.contract import Contract
+from lakeload.model.events import cause_text
+from lakeload.model.naming import SYSTEM
+from lakeload.model.schema import added_field, apply_changes, assign_ids, children, without_ids
 from lakeload.model.table import LOAD_COLUMNS, LOAD_ID, LOADED_AT, TableSpec, TableState
-from lakeload.model.types import storage_type
 from lakeload.normalize.coerce import Misfit
+from lakeload.normalize.enforce import Shaped, Verdict, excerpt, shaken
 from lakeload.normalize.evolve import Evolution
-from lakeload.normalize.incoming import Path, incoming_type
-from lakeload.normalize.naming import match_names
-from lakeload.normalize.plan import Filler, NormalizePlan, first_row, holds_null
+from lakeload.normalize.hints import read_hints
+from lakeload.normalize.incoming import Path, Permission, incoming_type
+from lakeload.normalize.names import Names, credited
+from lakeload.normalize.plan import UNTYPED, Constant, NormalizePlan, Refused, fingerprint
+from lakeload.normalize.sieve import Finding
+from lakeload.normalize.untyped import seen_type
 
 _PLANS_KEPT = 32
 _LOAD_TYPES = {LOAD_ID: pa.string(), LOADED_AT: pa.timestamp("us", "UTC")}
 
 
-@dataclass(frozen=True, slots=True)
-class _Hint:
-    """What the user asks of one column: `given` in the user's names, `kind` in the table's."""
-
-    given: pa.DataType
-    kind: pa.DataType
-    required: bool
-
-
 class Normalizer:
     """Gives every batch of a load the table's names and types, and evolves the table's schema.
+
+    A column lakeload makes itself, such as the ids of child tables, comes with `lakeload.system` in its
+    field's metadata: it keeps its name, and stands behind the columns of the data.
 
     Args:
         spec: What the resource wants its table to be.
@@ -47,6 +50,11 @@ class Normalizer:
         state: The table as it is; `None` when it does not exist.
         load_id: Goes into `_lakeload_id`.
         loaded_at: Goes into `_lakeload_at`; aware, UTC.
+        contract: What the data may change in the table.
+        detect: Whether new columns of text in batches of untyped sources become dates and timestamps when
+            all their values are such.
+        fillers: Columns the table has in any case, by name, with their types; null where a batch does not
+            bring them.
 
     Raises:
         SchemaError: The hints contradict themselves or cannot be stored.
@@ -55,7 +63,7 @@ class Normalizer:
         >>> spec = TableSpec("users", load_columns=False)
         >>> now = dt.datetime(2024, 5, 1, tzinfo=dt.timezone.utc)
         >>> normalizer = Normalizer(spec, formats=("delta",), state=None, load_id="a", loaded_at=now)
-        >>> normalizer.apply(pa.record_batch({"userId": pa.array([1], pa.uint16())})).to_pylist()
+        >>> normalizer.apply(pa.record_batch({"userId": pa.array([1], pa.uint16())})).batch.to_pylist()
         [{'user_id': 1}]
     """
 
@@ -67,23 +75,32 @@ class Normalizer:
         state: TableState | None,
         load_id: str,
         loaded_at: dt.datetime,
+        contract: Contract = Contract(),  # noqa: B008 - immutable
+        detect: bool = True,
+        fillers: Mapping[str, pa.DataType] | None = None,
     ) -> None:
         self._spec, self._formats, self._state = spec, tuple(formats), state
-        self._evolution = Evolution(
-            state.schema if state else None, self._formats, owned=state is None or state.owned
-        )
-        self._plans: list[NormalizePlan] = []
-        self._raws: dict[str, str] = {}
+        self._contract, self._detect, self._made_here = contract, detect, dict(fillers or {})
+        owned = state is None or state.owned
+        self._evolution = Evolution(state.schema if state else None, self._formats, owned=owned)
+        self._plans: OrderedDict[str, NormalizePlan] = OrderedDict()
+        self._last_plan: NormalizePlan | None = None
         self._rows = 0
         self._started = False
         self._schema = state.schema if state else pa.schema([])
         self._last_id = state.last_column_id if state else 0
+        self._names = Names(spec.naming, max_length=spec.max_name_length, owned=owned)
         with self._located():
-            self._hints = self._read_hints()
+            self._hints = read_hints(spec.schema, self._names, self._schema, self._formats)
+        self._hint_types = {name: hint.field.type for name, hint in self._hints.items()}
         if state is None:
-            fields = [pa.field(name, hint.kind, not hint.required) for name, hint in self._hints.items()]
+            fields = [hint.field for hint in self._hints.values()]
             self._schema, self._last_id = assign_ids(pa.schema(fields))
-        self._fillers = _load_columns(load_id, loaded_at)
+        self._founded = len(self._schema) > 0
+        self._fillers = {
+            LOAD_ID: Constant(pa.array([load_id]), coded=True),
+            LOADED_AT: Constant(pa.array([loaded_at], pa.timestamp("us", "UTC"))),
+        }
 
     @property
     def schema(self) -> pa.Schema:
@@ -143,25 +160,49 @@ class Normalizer:
         Raises:
             SchemaError: There is no such column; the message lists those there are.
         """
-        names = self.schema.names
-        found = name if name in names else self._raws.get(name) or self._find(name)
-        if found is None or found not in names:
+        found = self._names.meant(name, self.schema)
+        if found is None:
             raise SchemaError(
                 f"there is no column {name!r}",
                 table=self._spec.name,
-                hint=f"Columns are: {', '.join(names) or 'none yet'}.",
+                hint=f"Columns are: {', '.join(self.schema.names) or 'none yet'}.",
             )
         return found
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch in the table's columns; evolves `schema` where the data asks for it.
-
-        Returns:
-            A batch with the names, order, nullability and ids of `schema`. Text and bytes at top level
-            may keep their physical kind (large, view, dictionary-encoded).
+    def names_of(self, source: pa.Schema) -> dict[str, str]:
+        """The table's names of incoming columns, by the source's.
 
         Raises:
-            SchemaError: Names collide, types conflict, or a value does not fit.
+            SchemaError: Two columns have the same name, or one is reserved or unclear.
+        """
+        with self._located():
+            return dict(zip(source.names, self._rename(source).names, strict=True))
+
+    def plan(self, batch: pa.RecordBatch) -> NormalizePlan:
+        """What `apply` does to batches of this schema; evolves `schema` where the data may.
+
+        Raises:
+            SchemaError: Names are unclear, or a type cannot be stored.
+        """
+        with self._located():
+            return self._plan(batch)
+
+    def apply(self, batch: pa.RecordBatch, number: Callable[[int], int] | None = None) -> Shaped:
+        """The batch in the table's columns; evolves `schema` where the data asks for it and may.
+
+        Args:
+            batch: Rows of the source; with `lakeload.untyped` in the metadata of its schema when the
+                source has no types of its own for dates, times and bytes.
+            number: The row's number in the load, from 1, by its index in the batch, for messages. Counted
+                here by default.
+
+        Returns:
+            A batch with the names, order, nullability and ids of `schema`, without the rows the contract
+            keeps out. Text and bytes at top level may keep their physical kind (large, view,
+            dictionary-encoded).
+
+        Raises:
+            SchemaError: A value or a column does not fit, and the contract leaves nothing else.
             SourceError: The batch is malformed.
         """
         try:
@@ -172,124 +213,178 @@ class Normalizer:
                 table=self._spec.name,
                 hint=f"Arrow says: {error}",
             ) from error
+        before = self._rows
+        verdict = Verdict(self._contract, number or (lambda i: before + i + 1), batch.num_rows)
         with self._located():
-            plan, arrays = self._convert(batch)
+            result = self._convert(batch, verdict)
+        self._rows += batch.num_rows
+        return Shaped(result, verdict.rejections)
+
+    def _convert(self, batch: pa.RecordBatch, verdict: Verdict) -> pa.RecordBatch:
+        while True:
+            plan = self._plan(batch)
+            try:
+                arrays = plan.convert(batch)
+            except (Misfit, Refused):
+                clean, found = shaken(batch, plan)
+                if not found:  # what misfits in a batch must be found in it
+                    raise
+                widenings = self._rescue(found, verdict)
+                self._change(widenings)
+                if not widenings:
+                    verdict.judge(found)
+                    batch = verdict.keep(clean)
+                continue
             if not arrays and batch.num_rows:
                 raise SchemaError(
                     "no column of the data has a type yet: all values are null",
                     hint="Give the types of the columns with schema=.",
                 )
             result = plan.assemble(arrays)
-            if plan.required and self._relax(plan, result):
-                result = self._plan(batch.schema).assemble(arrays)
-            self._rows += batch.num_rows
-            return result
+            missing = list(plan.null_where_required(result)) if plan.required else []
+            if self._relax(missing, verdict):
+                return self._plan(batch).assemble(arrays)
+            return verdict.keep(result) if missing else result
 
-    def _convert(self, batch: pa.RecordBatch) -> tuple[NormalizePlan, list[pa.Array]]:
-        while True:
-            plan = self._plan(batch.schema)
-            try:
-                return plan, plan.convert(batch)
-            except Misfit as error:
-                change = self._evolution.rescue(self._schema, error.path, error.array.type)
-                if change is None:
-                    raise plan.misfit(batch, self._rows) from error
-                self._change([change])
+    def _rescue(self, found: Sequence[Finding], verdict: Verdict) -> list[SchemaChange]:
+        """Widenings that let in what did not fit, where types may evolve and the formats can."""
+        if self._contract.outcome("types") != "evolve":
+            return []
+        changes = []
+        for one in found:
+            change = self._evolution.rescue(self._schema, one.path, one.source) if one.target else None
+            if change is not None:
+                value = excerpt(one.first)
+                cause = cause_text("rows of the data", row=verdict.number(one.rows), value=value)
+                changes.append(replace(change, cause=cause, rows=len(one.rows)))
+        return changes
 
-    def _plan(self, source: pa.Schema) -> NormalizePlan:
-        for plan in self._plans:
-            if plan.source.equals(source):
+    def _relax(self, missing: Sequence[tuple[Path, pa.Array]], verdict: Verdict) -> bool:
+        """Make required fields optional where the data has nulls, the table is ours and types may evolve."""
+        ours = self._contract.outcome("types") == "evolve" and self._state is not None and self._state.owned
+        changes = []
+        for path, rows in missing:
+            hint = self._hints.get(path[0])
+            if ours and not (hint is not None and hint.required):
+                kind = _at(self._schema, path).type
+                changes.append(SchemaChange("relax", path, kind, kind, rows=len(rows)))
+            else:
+                verdict.judge_null(path, rows)
+        self._change(changes)
+        return bool(changes)
+
+    def _plan(self, batch: pa.RecordBatch) -> NormalizePlan:
+        source = batch.schema
+        if self._last_plan is not None and self._last_plan.source.equals(source, check_metadata=True):
+            return self._last_plan
+        key = fingerprint(source)
+        plan = self._plans.pop(key, None)
+        if plan is None:
+            renamed = self._rename(source)
+            if self._state is None:
+                self._schema = credited(self._schema, renamed, self._hint_types)
+            decided = self._evolve(batch, renamed)
+            fillers = {name: fill for name, fill in self._fillers.items() if name in self._schema.names}
+            plan = NormalizePlan.compile(source, renamed, self._schema, fillers, self._hint_types)
+            if not decided:  # the next batch of this schema may say more
                 return plan
-        names = match_names(source.names, self._schema_names())
-        self._raws.update(names)
-        self._evolve(source, names)
-        fillers = {name: fill for name, fill in self._fillers.items() if name in self._schema.names}
-        plan = NormalizePlan.compile(source, names, self._schema, fillers)
-        self._plans = [plan, *self._plans[: _PLANS_KEPT - 1]]
+        self._plans[key] = self._last_plan = plan
+        if len(self._plans) > _PLANS_KEPT:
+            self._plans.popitem(last=False)
         return plan
 
-    def _schema_names(self) -> list[str]:
-        return [*self._schema.names, *(name for name in self._hints if name not in self._schema.names)]
+    def _rename(self, source: pa.Schema) -> pa.Schema:
+        return self._names.rename(source, self._schema, self._hint_types)
 
-    def _evolve(self, source: pa.Schema, names: dict[str, str]) -> None:
-        known = {field.name: field.type for field in self._schema}
-        incoming = []
-        for field in source:
-            name = names[field.name]
-            hint = self._hints[name].kind if name in self._hints else None
-            kind = incoming_type(field.type, known.get(name), hint, self._formats, (name,))
-            if kind is not None:
-                incoming.append(pa.field(name, kind))
-        self._change(list(self._evolution.needed(self._schema, incoming)))
+    def _evolve(self, batch: pa.RecordBatch, renamed: pa.Schema) -> bool:
+        """Let the schema follow the data as far as it may; whether every column's type is decided now."""
+        untyped = self._detect and UNTYPED in (batch.schema.metadata or {})
+        ours = [SYSTEM in (field.metadata or {}) for field in batch.schema]
+        data = [
+            self._incoming(field, batch.column(i), untyped=untyped)
+            for i, field in enumerate(renamed)
+            if not ours[i]
+        ]
+        decided = not any(waits for _, waits in data)
+        permission = Permission(
+            columns=not self._founded or self._contract.outcome("columns") == "evolve",
+            types=self._contract.outcome("types") == "evolve",
+        )
+        fields = permission.fields(self._schema, [field for field, _ in data if field is not None])
+        own = [field for field, system in zip(renamed, ours, strict=True) if system]
+        own += [pa.field(name, kind) for name, kind in self._made_here.items() if name not in renamed.names]
+        self._check_own(own)
+        self._change(list(self._evolution.needed(self._schema, [*fields, *own])))
         if self._state is None and not self._started:
-            self._order([names[field.name] for field in source])
+            self._order([field.name for field, system in zip(renamed, ours, strict=True) if not system], own)
             self._schema, self._last_id = self._with_load_columns()
         self._started = True
+        self._founded = self._founded or bool(fields)
+        return decided
 
-    def _order(self, given: list[str]) -> None:
+    def _incoming(self, field: pa.Field, column: pa.Array, *, untyped: bool) -> tuple[pa.Field | None, bool]:
+        """The column as the table would have it, `None` if not at all, and whether it awaits a value."""
+        hint = self._hint_types.get(field.name)
+        known = self._schema.field(field.name).type if field.name in self._schema.names else None
+        kind, waits = field.type, False
+        if hint is None and untyped:
+            kind, waits = seen_type(column, kind, known)
+        try:
+            stored = incoming_type(kind, hint, self._formats, (field.name,))
+        except SchemaError:
+            rule: Literal["columns", "types"] = "columns" if known is None else "types"
+            if not self._founded or self._contract.outcome(rule) == "evolve":
+                raise
+            stored = known  # its values are judged one by one
+        return (None if stored is None else field.with_type(stored)), waits
+
+    def _check_own(self, own: Sequence[pa.Field]) -> None:
+        """Columns lakeload needs are no choice of the data, but freezing a table leaves it as it is."""
+        frozen = self._state is not None and self._contract.outcome("columns") == "freeze"
+        missing = [field.name for field in own if field.name not in self._schema.names]
+        if frozen and missing:
+            raise SchemaError(
+                "the table lacks a column for its child tables, and the contract freezes columns",
+                column=missing[0],
+                hint="Let the contract evolve columns for one load, or keep lists in their rows with nesting.",
+            )
+
+    def _order(self, given: Sequence[str], own: Sequence[pa.Field]) -> None:
         """Put the columns of a new table in the source's order, unless hints name all of them."""
-        if not self._hints or all(name in self._hints for name in given):
-            return
-        plain = without_ids(self._schema)
-        rank = {name: position for position, name in enumerate(given)}
-        fields = sorted(plain, key=lambda field: rank.get(field.name, len(rank)))
+        rank = {} if all(name in self._hints for name in given) else {name: i for i, name in enumerate(given)}
+        last = {field.name for field in own}
+        fields = sorted(
+            without_ids(self._schema),
+            key=lambda field: (field.name in last, rank.get(field.name, len(given))),
+        )
         self._schema, self._last_id = assign_ids(pa.schema(fields))
-        self._plans.clear()
+        self._forget_plans()
 
-    def _change(self, changes: list[SchemaChange]) -> None:
+    def _forget_plans(self) -> None:
+        self._plans.clear()
+        self._last_plan = None
+
+    def _change(self, changes: Sequence[SchemaChange]) -> None:
         if not changes:
             return
-        self._plans.clear()
+        self._forget_plans()
         inner = [change for change in changes if change.kind != "add" or len(change.path) > 1]
         outer = [change for change in changes if change.kind == "add" and len(change.path) == 1]
         for change in (*inner, *outer):  # ids follow this order, here and when the log is replayed
             self._evolution.record(change)
         self._schema, self._last_id = apply_changes(self._schema, self._last_id, inner)
         # Top-level columns at once: a table may get a thousand of them from its first batch.
-        added = [pa.field(change.path[0], change.new) for change in outer]
+        added = [added_field(change) for change in outer]
         self._schema, self._last_id = assign_ids(pa.schema([*self._schema, *added]), self._last_id)
 
     def _with_load_columns(self) -> tuple[pa.Schema, int]:
         wanted = LOAD_COLUMNS if self._spec.load_columns else ()
-        fields = [pa.field(name, _LOAD_TYPES[name]) for name in wanted if name not in self._schema.names]
+        kinds = {**self._made_here, **{name: _LOAD_TYPES[name] for name in wanted}}
+        fields = [pa.field(name, kind) for name, kind in kinds.items() if name not in self._schema.names]
         return assign_ids(pa.schema([*self._schema, *fields]), self._last_id)
 
-    def _relax(self, plan: NormalizePlan, result: pa.RecordBatch) -> bool:
-        """Make required fields optional where the data has nulls and the table is ours."""
-        changes = []
-        for path, column in plan.null_where_required(result):
-            hint = self._hints.get(path[0])
-            if (hint is not None and hint.required) or self._state is None or not self._state.owned:
-                index = first_row(column, lambda part, path=path: holds_null(part, path[1:]))  # type: ignore[misc]  # binds the loop variable
-                raise SchemaError(
-                    "a required column has no value",
-                    column=".".join(path),
-                    row=self._rows + index + 1,
-                    hint="Give it a value in the source, or make the column optional in the table.",
-                )
-            kind = _at(plan.schema, path).type
-            changes.append(SchemaChange("relax", path, kind, kind))
-        self._change(changes)
-        return bool(changes)
-
-    def _read_hints(self) -> dict[str, _Hint]:
-        given = [field for field in self._spec.schema or () if field.name not in LOAD_COLUMNS]
-        names = match_names([field.name for field in given], self._schema.names)
-        hints: dict[str, _Hint] = {}
-        for field in given:
-            name = names[field.name]
-            known = self._schema.field(name).type if name in self._schema.names else None
-            kind = incoming_type(field.type, known, None, self._formats, (name,))
-            stored = None if kind is None else storage_type(field.type, self._formats)
-            if kind is not None and stored is not None:
-                hints[name] = _Hint(stored, kind, not field.nullable)
-        return hints
-
     def _find(self, raw: str) -> str | None:
-        try:
-            return match_names([raw], self._schema_names(), top=False)[raw]
-        except SchemaError:
-            return None
+        return self._names.find(raw, self._schema, self._hint_types)
 
     @contextmanager
     def _located(self) -> Iterator[None]:
@@ -306,23 +401,3 @@ def _at(schema: pa.Schema, path: Path) -> pa.Field:
         found = next(field for field in fields if field.name == name)
         fields = children(found.type)
     return found
-
-
-def _load_columns(load_id: str, loaded_at: dt.datetime) -> dict[str, Filler]:
-    """The constant columns of a load; slices of one array each, grown when a larger batch comes."""
-    ids = _Constant(
-        lambda rows: pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), rows), [load_id])
-    )
-    moment = pa.scalar(loaded_at, pa.timestamp("us", "UTC"))
-    return {LOAD_ID: ids, LOADED_AT: _Constant(lambda rows: pa.repeat(moment, rows))}
-
-
-class _Constant:
-    def __init__(self, make: Filler) -> None:
-        self._make = make
-        self._array = make(0)
-
-    def __call__(self, rows: int) -> pa.Array:
-        if rows > len(self._array):
-            self._array = self._make(rows)
-        return self._array.slice(0, rows)

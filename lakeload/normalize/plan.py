@@ -2,35 +2,106 @@
 
 A plan only moves and converts arrays; deciding names, types and schema changes happened before. Columns
 whose bytes are right already are passed through, so a batch that needs nothing costs a few microseconds
-per column and copies nothing.
+per column and copies nothing. A plan is data: it can be pickled, printed, and run in several threads at
+once, because nothing in it changes.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lakeload.errors import SchemaError
 from lakeload.model.schema import children
-from lakeload.normalize.coerce import Convert, Misfit, same_bytes
+from lakeload.normalize.coerce import Convert, same_bytes
 from lakeload.normalize.incoming import Path
 from lakeload.normalize.nested import conversion, relabel
+from lakeload.normalize.sieve import Finding, Sieve, Unknown, compile_sieve, emptied, refusing, shake
 
-Filler = Callable[[int], pa.Array]
-"""Makes a column of so many rows that does not come from the data."""
+UNTYPED = b"lakeload.untyped"
+"""Schema metadata of batches from sources that have no dates, times or bytes: JSON and Python rows."""
 
-_EXCERPT = 60
+
+class Refused(Exception):  # noqa: N818 - a signal within this package, answered by widening or by the contract
+    """Some values have no place in the table whatever they are.
+
+    Args:
+        findings: Where and what; at least one.
+    """
+
+    def __init__(self, findings: list[Finding]) -> None:
+        super().__init__(".".join(findings[0].path))
+        self.findings = findings
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
-    """One column of the result: where it comes from, and how."""
+class Constant:
+    """A column that is the same in every row of a load.
 
-    source: int | None
-    convert: Convert | None
-    fill: Filler | None
+    Args:
+        value: An array of one value.
+        coded: Keep it as a dictionary of one entry, so that text costs a byte per row.
+    """
+
+    value: pa.Array
+    coded: bool = False
+
+    def __call__(self, rows: int) -> pa.Array:
+        """The column for so many rows."""
+        if self.coded:
+            return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), rows), self.value)
+        return pa.repeat(self.value[0], rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """A column the data does not have."""
+
+    kind: pa.DataType
+
+    def __call__(self, rows: int) -> pa.Array:
+        """The column for so many rows."""
+        return pa.nulls(rows, self.kind)
+
+
+Filler: TypeAlias = Constant | Empty
+"""Makes a column of so many rows that does not come from the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One column: where it comes from, and how.
+
+    Args:
+        raw: Name in the source; `None` when it does not come from there.
+        name: Name in the table; `None` when the table has no such column.
+        index: Position in the incoming batch.
+        given: Type in the source.
+        kind: Type of the result.
+        sieve: What may not pass; `None` when everything does.
+        barred: The part of it that lets no value pass.
+        convert: What is done to each array; `None` passes it through.
+        fill: Makes the column when it does not come from the source.
+    """
+
+    raw: str | None = None
+    name: str | None = None
+    index: int | None = None
+    given: pa.DataType | None = None
+    kind: pa.DataType | None = None
+    sieve: Sieve | None = None
+    barred: Sieve | None = None
+    convert: Convert | None = None
+    fill: Filler | None = None
+
+    def take(self, batch: pa.RecordBatch, found: list[Finding]) -> pa.Array:
+        """The column without what is barred, which is appended to `found`."""
+        column = batch.column(self.index)
+        return column if self.barred is None else shake(column, self.barred, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,64 +112,85 @@ class NormalizePlan:
         source: Schema of the incoming batches.
         schema: Schema of the results: the table's, save that text and bytes at top level may keep their
             physical kind (large, view, dictionary-encoded).
-        columns: One per column of `schema`.
+        steps: One per column of `schema`.
+        strays: Incoming columns that hold values but have no place.
         required: Paths of the fields that must not be null.
     """
 
     source: pa.Schema
     schema: pa.Schema
-    columns: tuple[_Column, ...]
+    steps: tuple[Step, ...]
+    strays: tuple[Step, ...]
     required: tuple[Path, ...]
 
     @classmethod
     def compile(
-        cls, source: pa.Schema, names: Mapping[str, str], target: pa.Schema, fillers: Mapping[str, Filler]
+        cls,
+        source: pa.Schema,
+        renamed: pa.Schema,
+        target: pa.Schema,
+        fillers: Mapping[str, Filler],
+        hints: Mapping[str, pa.DataType] | None = None,
     ) -> NormalizePlan:
         """Find what each column of `target` needs.
 
         Args:
             source: Schema of the incoming batches.
-            names: Column of the table by incoming name.
-            target: The table's schema, in which every incoming column that has a type has a place.
+            renamed: The same fields under the names of the lake.
+            target: The table's schema.
             fillers: Columns that are made here, by name.
+            hints: Storage types the user asked for, by name in the lake.
 
-        Raises:
-            SchemaError: A column's type cannot be converted.
+        Example:
+            >>> source, target = pa.schema([("n", pa.int32())]), pa.schema([("n", pa.int64())])
+            >>> plan = NormalizePlan.compile(source, source, target, {})
+            >>> plan.assemble(plan.convert(pa.record_batch({"n": pa.array([1], pa.int32())}))).schema.types
+            [DataType(int64)]
         """
-        positions = {names[field.name]: i for i, field in enumerate(source)}
-        columns, fields = [], []
+        compiler = _Compiler(source, hints or {}, untyped=UNTYPED in (source.metadata or {}))
+        positions = {field.name: i for i, field in enumerate(renamed)}
+        steps, fields = [], []
         for field in target:
-            i = positions.get(field.name)
+            i = positions.pop(field.name, None)
             if field.name in fillers:
                 fill = fillers[field.name]
-                columns.append(_Column(None, None, fill))
-                fields.append(field.with_type(fill(0).type))
+                step = Step(name=field.name, kind=fill(0).type, fill=fill)
             elif i is None:
-                columns.append(_Column(None, None, _nulls(field.type)))
-                fields.append(field)
+                step = Step(name=field.name, kind=field.type, fill=Empty(field.type))
             else:
-                kind = source.field(i).type
-                convert = conversion(kind, field.type, (field.name,))
-                columns.append(_Column(i, convert, None))
-                fields.append(field.with_type(_physical(kind, field.type)) if convert is None else field)
+                step = compiler.step(i, renamed.field(i).type, field)
+            steps.append(step)
+            fields.append(field.with_type(step.kind))
+        strays = [compiler.stray(i, renamed.field(i)) for i in positions.values()]
         required = tuple(path for field in target for path in _required(field, ()))
-        return cls(source, pa.schema(fields), tuple(columns), required)
+        held = tuple(stray for stray in strays if stray.sieve is not None)
+        return cls(source, pa.schema(fields), tuple(steps), held, required)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the incoming schema: its names, types and metadata."""
+        return fingerprint(self.source)
 
     def convert(self, batch: pa.RecordBatch) -> list[pa.Array]:
         """The columns of the result, names inside nested ones not set yet.
 
         Raises:
             Misfit: A value does not fit.
+            Refused: Values have no place in the table.
         """
         rows = batch.num_rows
         arrays: list[pa.Array] = []
-        for column in self.columns:
-            if column.fill is not None:
-                arrays.append(column.fill(rows))
-            elif column.convert is None:
-                arrays.append(batch.column(column.source))
-            else:
-                arrays.append(column.convert(batch.column(column.source)))
+        found: list[Finding] = []
+        for step in self.steps:
+            if step.fill is not None:
+                arrays.append(step.fill(rows))
+                continue
+            array = step.take(batch, found)
+            arrays.append(array if step.convert is None else step.convert(array))
+        for stray in self.strays:
+            stray.take(batch, found)
+        if found:
+            raise Refused(found)
         return arrays
 
     def assemble(self, arrays: list[pa.Array]) -> pa.RecordBatch:
@@ -111,32 +203,126 @@ class NormalizePlan:
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def null_where_required(self, batch: pa.RecordBatch) -> Iterator[tuple[Path, pa.Array]]:
-        """Required fields of the finished batch that hold a null, with their top-level column."""
+        """Required fields of the finished batch that hold a null, with the rows that do."""
         for path in self.required:
             column = batch.column(self.schema.get_field_index(path[0]))
-            if holds_null(column, path[1:]):
-                yield path, column
+            rows = null_rows(column, path[1:])
+            if len(rows):
+                yield path, rows
 
-    def misfit(self, batch: pa.RecordBatch, row: int) -> SchemaError:
-        """The error for a batch that `convert` refused.
+    def explain(self) -> str:
+        """The plan as a table for people: what comes from where, and what is done to it.
 
-        Args:
-            batch: The batch.
-            row: Rows of the load before it.
+        Example:
+            >>> source = pa.schema([("userId", pa.uint8()), ("x", pa.string())])
+            >>> renamed, target = source.rename_columns(["user_id", "x"]), pa.schema([("user_id", pa.int32())])
+            >>> print(NormalizePlan.compile(source, renamed, target, {}).explain())
+            source | table   | type          | how
+            -------|---------|---------------|-----------------------------------
+            userId | user_id | uint8 → int32 | cast
+            x      |         | string        | kept out: the table has no such column
         """
-        for column in self.columns:
-            if column.convert is None or column.source is None:
-                continue
-            array = batch.column(column.source)
-            convert = column.convert
-            if not _refuses(convert, array):
-                continue
-            index = first_row(array, lambda part, convert=convert: _refuses(convert, part))  # type: ignore[misc]  # binds the loop variable
-            try:
-                convert(array.slice(index, 1))
-            except Misfit as found:
-                return _explain(found, row + index + 1)
-        raise AssertionError("the batch fits")
+        lines = [("source", "table", "type", "how"), *(_line(step) for step in (*self.steps, *self.strays))]
+        widths = [max(len(line[i]) for line in lines) for i in range(3)]
+        text = [
+            " | ".join((*(cell.ljust(width) for cell, width in zip(line[:3], widths, strict=True)), line[3]))
+            for line in lines
+        ]
+        rule = "-|-".join("-" * width for width in (*widths, max(len(line[3]) for line in lines)))
+        return "\n".join((text[0], rule, *text[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiler:
+    """What is the same for all columns of a plan."""
+
+    source: pa.Schema
+    hints: Mapping[str, pa.DataType]
+    untyped: bool
+
+    def step(self, i: int, kind: pa.DataType, field: pa.Field) -> Step:
+        raw, path = self.source.field(i), (field.name,)
+        sieve = compile_sieve(kind, field.type, self.hints.get(field.name), path, untyped=self.untyped)
+        barred = refusing(sieve)
+        left = kind if barred is None else emptied(kind, barred)
+        convert = conversion(left, field.type, path)
+        result = _physical(left, field.type) if convert is None else field.type
+        return Step(raw.name, field.name, i, raw.type, result, sieve, barred, convert)
+
+    def stray(self, i: int, field: pa.Field) -> Step:
+        sieve = compile_sieve(field.type, None, None, (field.name,), untyped=self.untyped)
+        return Step(self.source.field(i).name, None, i, field.type, None, sieve, sieve)
+
+
+def fingerprint(schema: pa.Schema) -> str:
+    """16 hex digits that identify a schema, metadata included."""
+    return hashlib.blake2b(schema.serialize(), digest_size=8).hexdigest()
+
+
+def null_rows(array: pa.Array, path: Path) -> pa.Array:
+    """Rows, as int64 indices, whose field at `path` inside is null under parents that are not."""
+    rows = None
+    while True:
+        if not path or len(array) == 0:
+            found = pc.indices_nonzero(_decoded(array).is_null())
+            return (found if rows is None else pc.unique(rows.take(found))).cast(pa.int64())
+        alive = pc.indices_nonzero(array.is_valid())
+        array = array.drop_null() if array.null_count else array
+        rows = alive if rows is None else rows.take(alive)
+        if pa.types.is_struct(array.type):
+            array = array.field(path[0])
+        else:
+            rows = rows.take(pc.list_parent_indices(_as_list(array)))
+            array = _inside(array)
+        path = path[1:]
+
+
+def _decoded(array: pa.Array) -> pa.Array:
+    hidden = pa.types.is_dictionary(array.type) and array.dictionary.null_count
+    return array.dictionary_decode() if hidden else array
+
+
+def _as_list(array: pa.Array) -> pa.Array:
+    """A list or map without nulls as a list of the same lengths whose elements do not matter."""
+    if not pa.types.is_map(array.type):
+        return array
+    first, last = array.offsets[0].as_py(), array.offsets[-1].as_py()
+    return pa.ListArray.from_arrays(pc.subtract(array.offsets, first), pa.nulls(last - first))
+
+
+def _inside(array: pa.Array) -> pa.Array:
+    if not pa.types.is_map(array.type):
+        return array.flatten()
+    first, last = array.offsets[0].as_py(), array.offsets[-1].as_py()
+    return array.items.slice(first, last - first)
+
+
+def _line(step: Step) -> tuple[str, str, str, str]:
+    if step.raw is None:
+        return "", step.name or "", str(step.kind), "filled" if isinstance(step.fill, Constant) else "null"
+    if step.name is None:
+        return step.raw, "", str(step.given), "kept out: the table has no such column"
+    same = step.given is not None and step.given.equals(step.kind)
+    types = str(step.given) if same else f"{step.given} → {step.kind}"
+    how = "pass" if step.convert is None else getattr(step.convert, "how", "convert")
+    kept_out = [_barred_text(path, unknown) for path, unknown in _leaves(step.barred)]
+    return step.raw, step.name, types, "; ".join((how, *kept_out))
+
+
+def _barred_text(path: Path, unknown: bool) -> str:  # noqa: FBT001 - a pair taken apart
+    why = "the table has no such member" if unknown else "of another kind"
+    return f"kept out: {'.'.join(path)} ({why})"
+
+
+def _leaves(sieve: Sieve | None) -> Iterator[tuple[Path, bool]]:
+    if sieve is None:
+        return
+    if hasattr(sieve, "path"):
+        yield sieve.path, isinstance(sieve, Unknown)
+        return
+    parts = getattr(sieve, "inner", None) or (getattr(sieve, "key", None), getattr(sieve, "value", None))
+    for part in parts if isinstance(parts, tuple) else (parts,):
+        yield from _leaves(part)
 
 
 def first_row(array: pa.Array, bad: Callable[[pa.Array], bool]) -> int:
@@ -149,66 +335,6 @@ def first_row(array: pa.Array, bad: Callable[[pa.Array], bool]) -> int:
         else:
             low = middle
     return low
-
-
-def holds_null(array: pa.Array, path: Path) -> bool:
-    """Whether the field at `path` inside the array is null anywhere under parents that are not."""
-    if not path:
-        if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
-            return bool(array.dictionary_decode().null_count)
-        return bool(array.null_count)
-    alive = array.drop_null() if array.null_count else array
-    if len(alive) == 0:
-        return False
-    if pa.types.is_struct(alive.type):
-        return holds_null(alive.field(path[0]), path[1:])
-    if pa.types.is_map(alive.type):
-        first, last = alive.offsets[0].as_py(), alive.offsets[-1].as_py()
-        return holds_null(alive.items.slice(first, last - first), path[1:])
-    return holds_null(alive.flatten(), path[1:])
-
-
-def _refuses(convert: Convert, array: pa.Array) -> bool:
-    try:
-        convert(array)
-    except Misfit:
-        return True
-    return False
-
-
-def _explain(found: Misfit, row: int) -> SchemaError:
-    def refuses(part: pa.Array) -> bool:
-        try:
-            found.convert(part)
-        except (pa.ArrowException, OverflowError):
-            return True
-        return False
-
-    value = found.array[first_row(found.array, refuses)]
-    try:
-        text = str(value.as_py())
-    except (ValueError, OverflowError):  # Python's own dates are narrower than Arrow's
-        text = str(value.value)
-    text = text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}…"
-    return SchemaError(
-        f"the {found.array.type} value {text} cannot be stored exactly as {found.target}",
-        column=".".join(found.path),
-        row=row,
-        hint=_remedy(found),
-    )
-
-
-def _remedy(found: Misfit) -> str:
-    kind = found.target
-    if pa.types.is_timestamp(kind) or pa.types.is_time(kind) or pa.types.is_date(kind):
-        return "Bring it to whole microseconds within the years 1 to 9999, or hint the column as string."
-    if pa.types.is_floating(kind):
-        return "Hint the column as a decimal or as string."
-    return "Correct it in the source, or hint the column with a type that holds it."
-
-
-def _nulls(kind: pa.DataType) -> Filler:
-    return lambda rows: pa.nulls(rows, kind)
 
 
 def _physical(source: pa.DataType, target: pa.DataType) -> pa.DataType:

@@ -7,7 +7,7 @@ the reader for it; everything streams, in the order of the input, in bounded mem
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeGuard
@@ -19,7 +19,7 @@ from lakeload.storage_options import StorageOptions
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakeload.sources.decode.coerce import Hint
+    from lakeload.sources.decode.expectation import Expectation
 
 # The readers are imported where they are needed: this module is part of `import lakeload`.
 
@@ -30,7 +30,7 @@ class ReadOptions:
 
     Args:
         format: `None`: by file name, else by content.
-        record_path: Dotted path to the array of records inside a JSON object.
+        record_path: Dotted path to the array of records inside a JSON object, such as one page of an API.
         storage: Credentials and endpoint for `s3://` inputs.
         batch_bytes: Bytes of input decoded at a time, per worker.
     """
@@ -44,25 +44,23 @@ class ReadOptions:
 def read(
     data: object,
     *,
-    hint: Hint,
-    options: ReadOptions,
-    workers: int,
-    is_text: Callable[[str], bool] = lambda _raw: False,
+    expectation: Expectation | None = None,
+    options: ReadOptions | None = None,
+    workers: int = 1,
 ) -> Generator[pa.RecordBatch, None, None]:
     """Rows as record batches with the source's own names and types.
 
     Args:
         data: A path, glob or URL or a list of them; an iterable of dicts, lists of dicts, batches or JSON
             bytes; anything with `__arrow_c_stream__`; a Polars lazy frame; bytes of JSON.
-        hint: Type a top-level column must have, by its raw name, if known.
-        options: Format, record path, credentials.
+        expectation: What is known about the columns; `None`: nothing.
+        options: Format, record path, credentials; `None`: what the data says itself.
         workers: Threads that decode.
-        is_text: Whether a column, by its raw name, is known to hold text. CSV has no types, so that
-            digits are read as text there; other sources keep what they say.
 
     Returns:
-        Batches in the order of the input. Their schema may change from one to the next. Closing the
-        iterator stops the threads and closes the files.
+        Batches in the order of the input. Their schema may change from one to the next. Those of JSON and
+        of Python rows say in their metadata that their text may be dates. Closing the iterator stops the
+        threads and closes the files.
 
     Raises:
         SourceError: The data cannot be found, opened or decoded.
@@ -70,32 +68,30 @@ def read(
         StorageError: The place refused.
 
     Example:
-        >>> batches = read([{"a": 1}], hint=lambda name: None, options=ReadOptions(), workers=1)
-        >>> next(batches).to_pylist()
+        >>> next(read([{"a": 1}])).to_pylist()
         [{'a': 1}]
     """
     from lakeload.sources.columnar import arrow_batches, speaks_arrow
+    from lakeload.sources.decode.expectation import Expectation
 
-    size = options.batch_bytes
+    expectation = expectation or Expectation()
+    options = options or ReadOptions()
     if isinstance(data, bytes | bytearray | memoryview):
-        from lakeload.sources.decode.documents import decode_bytes
+        from lakeload.sources.decode.documents import JsonReader
 
-        yield from decode_bytes(
-            bytes(data), hint=hint, batch_bytes=size, record_path=options.record_path, workers=workers
-        )
+        yield from JsonReader(expectation, options, workers).read(bytes(data))
     elif _is_location(data):
-        files = find(data, options.storage)
-        yield from _read_files(files, hint, options, workers, is_text)
+        yield from _read_files(find(data, options.storage), expectation, options, workers)
     elif speaks_arrow(data):
         yield from arrow_batches(data)
     elif isinstance(data, list | tuple) and data and all(map(_is_location, data)):
         files = [file for location in data for file in find(location, options.storage)]
-        yield from _read_files(files, hint, options, workers, is_text)
+        yield from _read_files(files, expectation, options, workers)
     elif isinstance(data, Iterable):
         from lakeload.sources.decode.rows import read_rows
 
         rows = [data] if isinstance(data, Mapping) else data
-        yield from read_rows(rows, hint=hint, batch_bytes=size)
+        yield from read_rows(rows, expectation=expectation, options=options)
     else:
         raise SourceError(
             f"cannot read a {type(data).__name__}",
@@ -119,28 +115,26 @@ def _is_location(data: object) -> TypeGuard[str | os.PathLike[str]]:
 
 
 def _read_files(
-    files: list[File], hint: Hint, options: ReadOptions, workers: int, is_text: Callable[[str], bool]
+    files: list[File], expectation: Expectation, options: ReadOptions, workers: int
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     from lakeload.sources.columnar import read_ipc, read_parquet
+    from lakeload.sources.decode.documents import JsonReader
     from lakeload.sources.delimited import read_delimited
-    from lakeload.sources.decode.documents import decode_blocks, document_blocks, line_blocks
 
     def text_hint(raw: str) -> pa.DataType | None:
-        return hint(raw) or (pa.string() if is_text(raw) else None)
+        return expectation.hint(raw) or (pa.string() if expectation.is_text(raw) else None)
 
     size = options.batch_bytes
+    json = JsonReader(expectation, options, workers)
     for kind, group in groupby(files, lambda file: _format(file, options)):
         if kind == "jsonl":
-            yield from decode_blocks(line_blocks(group, size), hint=hint, workers=workers)
+            yield from json.read_lines(group)
             continue
         for file in group:
             if kind == "json":
-                with open_text(file) as stream:
-                    document = stream.read()
-                parts = document_blocks(document, options.record_path, size, file.path)
-                yield from decode_blocks(parts, hint=hint, workers=workers)
+                yield from json.read_document(file)
             elif kind == "parquet":
                 yield from read_parquet(file, batch_bytes=size, workers=workers)
             elif kind == "arrow":
@@ -163,7 +157,9 @@ def _format(file: File, options: ReadOptions) -> Format | None:
         return known
     with open_text(file) as stream:
         start = stream.read(1 << 16)
-    if not start.strip():
+        while start and not start.removeprefix(b"\xef\xbb\xbf").strip():
+            start = stream.read(1 << 16)
+    if not start:
         return None
     if options.record_path or (options.format == "json" and is_document(start)):
         return "json"

@@ -12,9 +12,13 @@ import pyarrow as pa
 
 from lakeload.config import parse_size
 from lakeload.errors import ConfigError
+from lakeload.model.contract import Contract
 from lakeload.model.cursor import Cursor
 from lakeload.model.layout import Layout
 from lakeload.model.mode import Append, WriteMode, checked_mode
+from lakeload.model.naming import MAX_NAME_BYTES, Naming, checked_length, checked_naming
+from lakeload.model.nesting import Nesting
+from lakeload.model.rules import Rule, parse_rules
 from lakeload.model.table import Encoding, TableSpec, checked_encoding
 from lakeload.sources.read import ReadOptions
 from lakeload.storage_options import StorageOptions
@@ -32,6 +36,9 @@ class Resource:
             a path, or anything else a load accepts.
         read: How to read that data.
         function: The decorated function, for binding arguments.
+        positions: For sources that keep their own position: gives what to record with the load, once all
+            its rows were taken. `open` then takes what the last load recorded (empty at first) in place of a
+            cursor position. `None`: the resource has a cursor, or loads everything.
 
     Example:
         >>> @resource
@@ -45,6 +52,7 @@ class Resource:
     open: Callable[[Any], object]
     read: ReadOptions = field(default_factory=ReadOptions)
     function: Callable[..., object] | None = field(default=None, repr=False)
+    positions: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -70,6 +78,10 @@ class Resource:
             mode=self.spec.mode if mode is None else checked_mode(mode),
         )
         return replace(self, spec=spec)
+
+    def under(self, contract: Contract) -> Resource:
+        """The same resource under a contract instead of its own."""
+        return replace(self, spec=replace(self.spec, contract=contract))
 
     def with_storage(self, storage: StorageOptions) -> Resource:
         """The same resource, reading `s3://` data with these options unless it has its own."""
@@ -97,6 +109,13 @@ def resource(
     encoding: Encoding = "compat",
     fold: bool = True,
     properties: Mapping[str, str] | None = None,
+    nesting: Nesting | str | Mapping[str, str] | None = None,
+    max_depth: int | None = None,
+    contract: Contract | str | Mapping[str, str] | None = None,
+    rules: Rule | str | Iterable[Rule | str] = (),
+    detect_dates: bool = True,
+    naming: Naming = "snake_case",
+    max_name_length: int = MAX_NAME_BYTES,
     record_path: str | None = None,
 ) -> Callable[[Callable[..., object]], Resource]: ...
 
@@ -117,6 +136,13 @@ def resource(
     encoding: Encoding = "compat",
     fold: bool = True,
     properties: Mapping[str, str] | None = None,
+    nesting: Nesting | str | Mapping[str, str] | None = None,
+    max_depth: int | None = None,
+    contract: Contract | str | Mapping[str, str] | None = None,
+    rules: Rule | str | Iterable[Rule | str] = (),
+    detect_dates: bool = True,
+    naming: Naming = "snake_case",
+    max_name_length: int = MAX_NAME_BYTES,
     record_path: str | None = None,
 ) -> Resource | Callable[[Callable[..., object]], Resource]:
     """Make a resource of a function that yields or returns data.
@@ -137,6 +163,16 @@ def resource(
         encoding: `"compat"` is read fast by every engine; `"modern"` makes smaller files.
         fold: Fold small files after the load.
         properties: Table properties, set when the table is created.
+        nesting: What becomes of objects and lists: `"native"` (default), `"tables"`, `"flatten"`, `"json"`,
+            `"map"`, or a policy by dotted path with `""` for the default; see `Nesting`.
+        max_depth: Levels of nesting kept as types, default 32; deeper values become JSON text.
+        contract: What may change in the table: `"evolve"` (default), `"freeze"`, `"discard_value"`,
+            `"discard_row"`, `"quarantine"`, or one of them by `tables`, `columns` and `types`.
+        rules: What every row must meet, such as `not_null("id")` or `"id not null"`; see `lakeload.rules`.
+        detect_dates: Make date and timestamp columns of ISO 8601 text in JSON and Python rows.
+        naming: How columns are named: `"snake_case"` (default), `"preserve"`, `"sql_safe"`, or a function
+            from the source's name to the lake's that `pickle` can carry; see `lakeload.normalize.naming`.
+        max_name_length: Longest column name in bytes of UTF-8, 24 to 255; default 127.
         record_path: Dotted path of the records in JSON objects.
 
     Returns:
@@ -167,6 +203,13 @@ def resource(
             encoding=encoding,
             fold=fold,
             properties=properties,
+            nesting=nesting,
+            max_depth=max_depth,
+            contract=contract,
+            rules=rules,
+            detect_dates=detect_dates,
+            naming=naming,
+            max_name_length=max_name_length,
         )
         read = ReadOptions(record_path=record_path)
         return Resource(spec, _opener(function), read, function)
@@ -188,6 +231,13 @@ def table_spec(
     encoding: Encoding = "compat",
     fold: bool = True,
     properties: Mapping[str, str] | None = None,
+    nesting: Nesting | str | Mapping[str, str] | None = None,
+    max_depth: int | None = None,
+    contract: Contract | str | Mapping[str, str] | None = None,
+    rules: Rule | str | Iterable[Rule | str] = (),
+    detect_dates: bool = True,
+    naming: Naming = "snake_case",
+    max_name_length: int = MAX_NAME_BYTES,
 ) -> TableSpec:
     """A `TableSpec` from the forms users write; see `resource` for the arguments.
 
@@ -207,6 +257,12 @@ def table_spec(
         encoding=checked_encoding(encoding),
         fold=fold,
         properties=dict(properties or {}),
+        nesting=Nesting.parse(nesting, max_depth),
+        contract=Contract.parse(contract),
+        rules=parse_rules(rules),
+        detect_dates=detect_dates,
+        naming=checked_naming(naming),
+        max_name_length=checked_length(max_name_length),
     )
 
 

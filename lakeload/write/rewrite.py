@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from lakeload.errors import StorageError
 from lakeload.model.files import DataFile, LiveFile, Value
 from lakeload.model.layout import Layout
-from lakeload.model.schema import children, field_id
+from lakeload.model.schema import children, field_id, without_sources
 from lakeload.write.conform import convert
 from lakeload.write.store import Store
 from lakeload.write.writer import TableWriter, WriteOptions
@@ -82,6 +82,7 @@ def _rewrite(
     schema: pa.Schema,
     options: WriteOptions,
 ) -> tuple[DataFile, ...]:
+    schema = without_sources(schema)  # files do not tell them: types would look different all over
     writer = TableWriter(store, schema, options)
     try:
         for path, values in files.items():

@@ -15,7 +15,7 @@ LINES = b"".join(b'{"id":%d,"text":"%s"}\n' % (i, os.urandom(8).hex().encode()) 
 
 
 def load(data, **options):
-    batches = read(data, hint=lambda _: None, options=ReadOptions(**options), workers=2)
+    batches = read(data, options=ReadOptions(**options), workers=2)
     return [row for batch in batches for row in batch.to_pylist()]
 
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import SchemaError
-from lakeload.sources.decode.infer import Conflict, Observed, excerpt, first_failure
+from lakeload.sources.decode.conflict import excerpt, first_failure
+from lakeload.sources.decode.infer import Observed
 
 Hint = Callable[[str], "pa.DataType | None"]
 """Type a top-level column must have, by its raw name, if known."""
@@ -22,25 +23,17 @@ Hint = Callable[[str], "pa.DataType | None"]
 _HINT = "Fix the value, or declare the column as string."
 
 
-def carrier(seen: Observed, name: str, wanted: pa.DataType | None) -> pa.DataType:
+def carrier(seen: Observed, wanted: pa.DataType | None) -> pa.DataType:
     """The type to parse a column as: its own, or one the declared type can be made from without loss.
 
-    Raises:
-        Conflict: The values have no common type, and the declared one does not hold them.
+    Args:
+        seen: What was seen in the column.
+        wanted: Type the column was declared to have, if any.
     """
     if is_text(wanted):
         # Whatever is no text fails to parse as text, and is then written verbatim.
         return pa.string()
-    try:
-        own = seen.type(name)
-    except Conflict:
-        if (
-            wanted is not None
-            and pa.types.is_decimal(wanted)
-            and seen.kinds <= {"integer", "number", "string"}
-        ):
-            return wanted
-        raise
+    own = seen.type()
     if wanted is None:
         return own
     if pa.types.is_null(own) and _is_leaf(wanted):

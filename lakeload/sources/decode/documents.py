@@ -1,8 +1,9 @@
 """Files and bytes of JSON: cut into blocks, decoded in threads, numbered in order.
 
 Part of extract. Lines are cut at newlines: uncompressed local files by byte ranges read in the workers,
-all others as they stream in. A whole document (an array of records, or an object that holds one at a
-record path) is held in memory and cut with `msgspec.Raw`, so that its records too are parsed in blocks.
+all others as they stream in. Whole documents — an array of records, an object that holds one at a record
+path, objects one after another, a dictionary of records — are held in memory and cut without being decoded
+(`records`), so that their records too are parsed in blocks.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 import pyarrow as pa
 
 from lakeload.errors import LakeloadError, SourceError
-from lakeload.sources.decode.coerce import Hint
-from lakeload.sources.files import File, blocks, compression, head, line_ranges, read_range
-from lakeload.sources.decode.infer import excerpt
+from lakeload.model.rejection import SOURCE_ROW
+from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.decode.jsonl import JsonDecoder
+from lakeload.sources.decode.records import BOM, is_document, records_of
+from lakeload.sources.files import File, blocks, compression, head, line_ranges, open_text, read_range
 from lakeload.sources.parallel import ordered_map, prefetch
 
-_BOM = b"\xef\xbb\xbf"
+if TYPE_CHECKING:
+    from lakeload.sources.read import ReadOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,87 @@ class Block:
     place: str | None
     load: Callable[[], bytes]
     records: Sequence[msgspec.Raw] | None = None
+
+
+class JsonReader:
+    """Everything JSON of one source: all its files or pages teach one decoder.
+
+    Args:
+        expectation: What is known about the columns.
+        options: Record path and size of blocks.
+        workers: Threads that decode.
+
+    Example:
+        >>> from lakeload.sources.read import ReadOptions
+        >>> pages = JsonReader(Expectation(), ReadOptions(record_path="items"))
+        >>> next(pages.read(b'{"items": [{"id": 1}], "next": 2}')).to_pylist()
+        [{'id': 1}]
+    """
+
+    def __init__(self, expectation: Expectation, options: ReadOptions, workers: int = 1) -> None:
+        self._decoder = JsonDecoder(expectation)
+        self._map_keys = expectation.nesting.map_keys
+        self._options = options
+        self._workers = workers
+        self._rows = 0
+
+    def read(self, data: bytes) -> Iterator[pa.RecordBatch]:
+        """Batches from JSON text in memory, such as the body of an HTTP response.
+
+        Raises:
+            SourceError: The text is malformed, or holds no records at the record path.
+        """
+        if data.removeprefix(BOM).isspace():
+            return
+        if self._options.record_path or is_document(data):
+            yield from self._decode(self._document(data, None))
+        else:
+            yield from self._decode(_cut(data, self._options.batch_bytes))
+
+    def read_document(self, file: File) -> Iterator[pa.RecordBatch]:
+        """Batches from a file that holds one document; in memory as a whole."""
+        with open_text(file) as stream:
+            document = stream.read()
+        yield from self._decode(self._document(document, file.path))
+
+    def read_lines(self, files: Iterable[File]) -> Iterator[pa.RecordBatch]:
+        """Batches from files with a record per line."""
+        yield from self._decode(line_blocks(files, self._options.batch_bytes))
+
+    def _document(self, document: bytes, place: str | None) -> Iterator[Block]:
+        try:
+            records = records_of(document, self._options.record_path, self._map_keys)
+        except SourceError as error:
+            raise located(error, place, 0) from None
+        start, size = 0, 0
+        for index, record in enumerate(records, 1):
+            size += len(memoryview(record))
+            if size >= self._options.batch_bytes or index == len(records):
+                yield Block(place, bytes, records[start:index])
+                start, size = index, 0
+
+    def _decode(self, parts: Iterable[Block]) -> Iterator[pa.RecordBatch]:
+        """Decode blocks in threads; batches come in the order of the blocks, errors name file and row."""
+        decoder = self._decoder
+
+        def decode(block: Block) -> tuple[str | None, list[pa.RecordBatch] | LakeloadError]:
+            try:
+                return block.place, decoder.decode(block.load(), block.records)
+            except LakeloadError as error:
+                return block.place, error
+
+        place: str | None = None
+        before = 0
+        with closing(ordered_map(decode, parts, workers=self._workers)) as results:
+            for origin, result in results:
+                if origin != place:
+                    place, before = origin, 0
+                if isinstance(result, LakeloadError):
+                    raise located(result, place, before)
+                rows = sum(batch.num_rows for batch in result)
+                yield from (_numbered(batch, self._rows) for batch in result)
+                before += rows
+                self._rows += rows
 
 
 def line_blocks(files: Iterable[File], batch_bytes: int) -> Iterator[Block]:
@@ -46,77 +131,6 @@ def line_blocks(files: Iterable[File], batch_bytes: int) -> Iterator[Block]:
                     yield Block(file.path, partial(bytes, piece))
 
 
-def document_blocks(
-    document: bytes, record_path: str | None, batch_bytes: int, place: str | None
-) -> Iterator[Block]:
-    """Blocks of the records of one JSON document."""
-    records = _records(document.removeprefix(_BOM), record_path, place)
-    start, size = 0, 0
-    for index, record in enumerate(records, 1):
-        size += len(memoryview(record))
-        if size >= batch_bytes or index == len(records):
-            part = records[start:index]
-            yield Block(place, bytes, part)
-            start, size = index, 0
-
-
-def _records(document: bytes, record_path: str | None, place: str | None) -> list[msgspec.Raw]:
-    try:
-        value = msgspec.json.decode(document, type=msgspec.Raw)
-        for name in record_path.split(".") if record_path else ():
-            fields = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
-            if name not in fields:
-                hint = f"The object has {', '.join(list(fields)[:10])}."
-                raise SourceError(f"no {name!r} on the record path {record_path}", place=place, hint=hint)
-            value = fields[name]
-        if bytes(value).lstrip()[:1] == b"[":
-            return msgspec.json.decode(value, type=list[msgspec.Raw])
-    except msgspec.ValidationError:
-        what = f"the record path {record_path} leads through something that is no object"
-        raise SourceError(what, place=place, hint="Give record_path as dotted names.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        hint = "Fix the file; if it holds one object per line, say format='jsonl'."
-        raise SourceError(f"malformed JSON document: {what}", place=place, hint=hint) from None
-    if bytes(value).lstrip()[:1] == b"{":
-        return [value]
-    found = excerpt(bytes(value)[:80].decode("utf-8", "replace"))
-    raise SourceError(
-        f"expected JSON records, found {found}",
-        place=place,
-        hint="A document must be an array of objects, or an object with record_path.",
-    )
-
-
-def is_document(start: bytes) -> bool:
-    """Whether JSON text that begins so is one document rather than one record per line."""
-    text = start.removeprefix(_BOM).lstrip()
-    if not text.startswith(b"{"):
-        return text.startswith(b"[")
-    line = text.split(b"\n", 1)[0]
-    if line is text or len(line) == len(text):
-        return False
-    try:
-        msgspec.json.decode(line)
-    except msgspec.DecodeError as error:
-        # An object that goes on after the first line is laid out for people: a document.
-        return "truncated" in str(error)
-    except (UnicodeDecodeError, RecursionError):
-        return False
-    return False
-
-
-def decode_bytes(
-    data: bytes, *, hint: Hint, batch_bytes: int, record_path: str | None = None, workers: int = 1
-) -> Iterator[pa.RecordBatch]:
-    """Batches from JSON text in memory."""
-    if record_path or is_document(data):
-        parts = document_blocks(data, record_path, batch_bytes, None)
-    else:
-        parts = _cut(data, batch_bytes)
-    yield from decode_blocks(parts, hint=hint, workers=workers)
-
-
 def _cut(data: bytes, size: int) -> Iterator[Block]:
     start = 0
     while start < len(data):
@@ -125,26 +139,14 @@ def _cut(data: bytes, size: int) -> Iterator[Block]:
         start = end
 
 
-def decode_blocks(parts: Iterable[Block], *, hint: Hint, workers: int) -> Iterator[pa.RecordBatch]:
-    """Decode blocks in threads; batches come in the order of the blocks, errors name file and row."""
-    decoder = JsonDecoder(hint)
+def _numbered(batch: pa.RecordBatch, before: int) -> pa.RecordBatch:
+    """The batch with the numbers of its rows, where it has any, counted over the whole source."""
+    index = batch.schema.get_field_index(SOURCE_ROW)
+    if index < 0 or not before:
+        return batch
+    import pyarrow.compute as pc
 
-    def decode(block: Block) -> tuple[str | None, list[pa.RecordBatch] | LakeloadError]:
-        try:
-            return block.place, decoder.decode(block.load(), block.records)
-        except LakeloadError as error:
-            return block.place, error
-
-    place: str | None = None
-    before = 0
-    with closing(ordered_map(decode, parts, workers=workers)) as results:
-        for origin, result in results:
-            if origin != place:
-                place, before = origin, 0
-            if isinstance(result, LakeloadError):
-                raise located(result, place, before)
-            before += sum(batch.num_rows for batch in result)
-            yield from result
+    return batch.set_column(index, batch.schema.field(index), pc.add(batch.column(index), before))
 
 
 def located(error: LakeloadError, place: str | None, before: int) -> LakeloadError:

@@ -1,61 +1,80 @@
 """Python rows to Arrow: exact, and fast once the shape is known.
 
-Part of extract. `pa.array` with a known type is fast but cuts floats, drops unknown keys and forgets time
-zones. So each batch of rows first passes a guard compiled from the schema learned so far: msgspec checks
-in C that every value has exactly the expected Python type and every key is known. Rows that fail it are
-turned into plain values, walked, and the schema and the guard widen.
+Part of extract. Each batch of rows first passes a guard compiled from the types learned so far, and then
+`pa.array` with these types, both in C. Columns the guard cannot judge are lifted by themselves. Rows that
+are a surprise, and only those batches, are walked: the types widen, or, where the table's contract wants to
+judge such rows, they come apart from the others with types of their own.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import functools
-import json
-import operator
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from decimal import Decimal
-from typing import Any, Union
-from uuid import UUID
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lakeload.errors import LakeloadError, SchemaError, SourceError
-from lakeload.sources.decode.coerce import Hint, carrier, coerce, is_text
+from lakeload.errors import LakeloadError, SourceError
+from lakeload.model.rejection import SOURCE_ROW
 from lakeload.sources.columnar import arrow_batches, speaks_arrow
-from lakeload.sources.decode.documents import decode_bytes
-from lakeload.sources.decode.infer import Conflict, Observed, excerpt, locate
+from lakeload.sources.decode.apart import Group, sort_out
+from lakeload.sources.decode.coerce import carrier, coerce, is_text
+from lakeload.sources.decode.conflict import Conflict, excerpt, first_failure
+from lakeload.sources.decode.expectation import Expectation
+from lakeload.sources.decode.guard import Guard, is_sayable, is_usual
+from lakeload.sources.decode.infer import Observed, reach
+from lakeload.sources.decode.lift import REFUSALS, TooLargeError, lift
+from lakeload.sources.decode.seed import seeded
+from lakeload.sources.decode.values import is_record, known
 from lakeload.sources.parallel import close
-from lakeload.sources.decode.values import is_record, plain
 
-_NATIVE = (bytes, bytearray, dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, UUID)
+if TYPE_CHECKING:
+    from lakeload.sources.decode.documents import JsonReader
+    from lakeload.sources.read import ReadOptions
+
+UNTYPED = {b"lakeload.untyped": b"1"}
+"""Schema metadata of batches whose text may be dates, because the source has no types for them."""
+
 _MAX_ROWS = 1 << 16
 _FIRST_ROWS = 256
 
 
-def read_rows(items: Iterable[object], *, hint: Hint, batch_bytes: int) -> Iterator[pa.RecordBatch]:
+def read_rows(
+    items: Iterable[object], *, expectation: Expectation, options: ReadOptions
+) -> Iterator[pa.RecordBatch]:
     """Batches from rows, lists of rows, JSON bytes and anything that speaks Arrow, in their order.
 
     What the iterable itself raises passes through unchanged. Rows are counted from 1 for messages.
 
+    Args:
+        items: What a resource yields.
+        expectation: What is known about the columns.
+        options: Bytes per batch, and the record path of pages of JSON.
+
     Raises:
         SourceError: An item is no row.
-        SchemaError: Values of one column have no common type.
+        SchemaError: A value cannot be stored.
     """
-    decoder = RowDecoder(hint)
+    from lakeload.sources.decode.documents import JsonReader
+
+    decoder = RowDecoder(expectation)
+    reader = JsonReader(expectation, options)
     pending: list[object] = []
     limit = _FIRST_ROWS
     count = 0
 
     def flush() -> Iterator[pa.RecordBatch]:
         nonlocal limit, count
-        for start in range(0, len(pending), limit):
+        start = 0
+        while start < len(pending):
             part = pending[start : start + limit]
-            batch = decoder.decode(part, count)
-            count += len(part)
-            yield batch
-            by_size = int(batch_bytes * len(part) / max(1, batch.nbytes))
+            batches = decoder.decode(part, count)
+            start, count = start + len(part), count + len(part)
+            yield from batches
+            size = sum(batch.nbytes for batch in batches)
+            by_size = int(options.batch_bytes * len(part) / max(1, size))
             limit = max(1, min(_MAX_ROWS, by_size, limit * 16))
         pending.clear()
 
@@ -68,7 +87,7 @@ def read_rows(items: Iterable[object], *, hint: Hint, batch_bytes: int) -> Itera
                 pending.extend(item)
             else:
                 yield from flush()
-                with closing(_other(item, hint, batch_bytes, count)) as batches:
+                with closing(_other(item, decoder, reader, count)) as batches:
                     for batch in batches:
                         count += batch.num_rows
                         yield batch
@@ -79,17 +98,19 @@ def read_rows(items: Iterable[object], *, hint: Hint, batch_bytes: int) -> Itera
         close(source)
 
 
-def _other(item: object, hint: Hint, batch_bytes: int, count: int) -> Generator[pa.RecordBatch, None, None]:
+def _other(
+    item: object, decoder: RowDecoder, reader: JsonReader, count: int
+) -> Generator[pa.RecordBatch, None, None]:
     if isinstance(item, bytes | bytearray | memoryview):
-        yield from decode_bytes(bytes(item), hint=hint, batch_bytes=batch_bytes)
+        yield from reader.read(bytes(item))
     elif speaks_arrow(item):
         yield from arrow_batches(item)
     elif isinstance(item, list | tuple):
         for part in item:
-            if _is_row(part):
-                yield from read_rows([part], hint=hint, batch_bytes=batch_bytes)
-            else:
-                yield from _other(part, hint, batch_bytes, count)
+            batches = decoder.decode([part], count) if _is_row(part) else _other(part, decoder, reader, count)
+            for batch in batches:
+                count += batch.num_rows
+                yield batch
     else:
         raise SourceError(
             f"expected a row, found {type(item).__name__} {excerpt(item)}",
@@ -102,197 +123,239 @@ def _is_row(item: object) -> bool:
     return type(item) is dict or isinstance(item, Mapping) or is_record(item)
 
 
-class RowDecoder:
-    """Turns lists of rows into batches, remembering what it learned.
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How rows of the types learned become Arrow.
 
     Args:
-        hint: Type a top-level column must have, if known.
+        kind: Struct of all columns.
+        usual: Struct of the columns that pass the guard and go to Arrow as they are.
+        guard: `None` if a column's name cannot be checked.
     """
 
-    def __init__(self, hint: Hint) -> None:
-        self._hint = hint
-        self._learned = Observed()
-        self._guard: Any = None
-        self._type = pa.struct([])
+    kind: pa.DataType
+    usual: pa.DataType
+    guard: Guard | None
 
-    def decode(self, rows: Sequence[object], before: int = 0) -> pa.RecordBatch:
-        """The rows as one batch.
+
+class RowDecoder:
+    """Turns lists of rows into batches, remembering what it learned. Not for several threads at once.
+
+    Args:
+        expectation: What is known about the columns.
+        learned: What was seen before; `None` for what the expectation knows.
+
+    Example:
+        >>> decoder = RowDecoder(Expectation())
+        >>> [batch.to_pylist() for batch in decoder.decode([{"a": 1}, {"a": "x"}])]
+        [[{'a': '1'}, {'a': 'x'}]]
+        >>> apart = RowDecoder(Expectation(apart=True))
+        >>> [batch.to_pylist() for batch in apart.decode([{"a": 1}, {"a": "x"}])]
+        [[{'a': 1, '_lakeload_row': 1}], [{'a': 'x', '_lakeload_row': 2}]]
+    """
+
+    def __init__(self, expectation: Expectation, learned: Observed | None = None) -> None:
+        self._expectation = expectation
+        self.learned = learned or seeded(expectation.known, expectation.nesting)
+        self._plan = self._compile(self.learned)
+
+    @property
+    def plan_type(self) -> pa.DataType:
+        """The struct of the types learned so far."""
+        return self._plan.kind
+
+    def decode(self, rows: Sequence[object], before: int = 0) -> list[pa.RecordBatch]:
+        """The rows as batches: one, unless some must come apart or all are too large for one.
 
         Args:
             rows: Mappings, dataclasses, msgspec structs or pydantic models.
-            before: Rows that came earlier, for messages.
+            before: Rows that came earlier, for messages and for `SOURCE_ROW`.
+
+        Returns:
+            Batches marked as untyped. If rows come apart, each batch has their numbers in `SOURCE_ROW`.
+
+        Raises:
+            SourceError: An item is no row.
+            SchemaError: A value cannot be stored.
         """
         try:
-            array = self._fast(rows)
-            if array is None:
-                array = self._exact(rows)
-            table = pa.Table.from_batches([pa.RecordBatch.from_struct_array(array)])
-            return _only_batch(coerce(table, self._hint, None))
+            dicts = [row if type(row) is dict else _row(row, n) for n, row in enumerate(rows, 1)]
+            array = self._fast(dicts)
+            if array is not None:
+                return [self._batch(array)]
+            if self._expectation.apart:
+                return self._apart(dicts, before)
+            return [self._batch(self._exact(dicts))]
+        except TooLargeError:
+            half = len(rows) // 2
+            if not half:
+                raise SourceError(
+                    "a row is larger than 2 GiB", row=before + 1, hint="Cut it into several rows."
+                ) from None
+            return [*self.decode(rows[:half], before), *self.decode(rows[half:], before + half)]
         except LakeloadError as error:
             if error.row is not None:
                 error.row += before
             raise
 
-    def _fast(self, rows: Sequence[object]) -> pa.Array | None:
-        if self._guard is None:
+    def _fast(self, rows: Sequence[dict[str, Any]]) -> pa.Array | None:
+        """The rows in the types learned; `None` if they are a surprise."""
+        plan = self._plan
+        if plan.guard is None or not plan.guard.accepts(rows):
             return None
         try:
-            msgspec.convert(rows, self._guard, strict=True, builtin_types=_NATIVE)
-            return pa.array(rows, type=self._type)
-        except (
-            msgspec.ValidationError,
-            pa.ArrowException,
-            OverflowError,
-            ValueError,
-            TypeError,
-            RecursionError,
-        ):
+            usual = pa.array(rows, type=plan.usual)
+            if isinstance(usual, pa.ChunkedArray):
+                raise TooLargeError
+            arrays = [
+                usual.field(field.name)
+                if plan.usual.get_field_index(field.name) >= 0
+                else self._odd(rows, field)
+                for field in plan.kind
+            ]
+        except (*REFUSALS, RecursionError, Conflict):
             return None
+        if len(plan.usual) == len(plan.kind):
+            return usual
+        if None in arrays:
+            return None
+        return pa.StructArray.from_arrays(arrays, fields=list(plan.kind))
 
-    def _exact(self, given: Sequence[object]) -> pa.Array:
-        rows = [self._plain_row(row, number) for number, row in enumerate(given, 1)]
-        array = self._fast(rows)
+    def _odd(self, rows: Sequence[dict[str, Any]], field: pa.Field) -> pa.Array | None:
+        values = [row.get(field.name) for row in rows]
+        learned = self.learned.fields[field.name]
+        seen = Observed(learned.nesting, learned.path, learned.depth)
+        seen.observe(values)
+        if carrier(learned.merge(seen), self._wanted(field.name, seen)) != field.type:
+            return None
+        return lift(values, learned, field.type)
+
+    def _exact(self, rows: Sequence[dict[str, Any]]) -> pa.Array:
+        """Learn from the rows, and decode them with what was learned."""
+        before = self.learned
+        try:
+            seen = self._observe(rows)
+            self._learn(before.merge(seen))
+            array = self._fast(rows)
+            return lift(rows, self.learned, self._plan.kind) if array is None else array
+        except Conflict as conflict:
+            raise self._located(rows, before, conflict) from None
+
+    def _apart(self, rows: Sequence[dict[str, Any]], before: int) -> list[pa.RecordBatch]:
+        learned = self.learned
+        try:
+            groups = sort_out(rows, learned, self._observe, self._is_text)
+        except Conflict as conflict:
+            raise self._located(rows, learned, conflict) from None
+        self._learn(groups[0].seen)
+        if len(groups) == 1:
+            return [self._batch(self._group(rows, groups[0], first=True))]
+        batches = []
+        for group in groups:
+            if not group.rows:
+                continue
+            array = self._group([rows[i] for i in group.rows], group, first=group is groups[0])
+            numbers = pc.add(pa.array(group.rows, pa.int64()), before + 1)
+            batch = self._batch(array)
+            batches.append(batch.append_column(pa.field(SOURCE_ROW, pa.int64()), numbers))
+        return batches
+
+    def _group(self, rows: Sequence[dict[str, Any]], group: Group, *, first: bool) -> pa.Array:
+        array = self._fast(rows) if first else None
         if array is not None:
             return array
-        seen = Observed()
         try:
-            seen.observe(rows)
-            alone = self._struct(seen)
+            return lift(rows, group.seen, self._struct(group.seen))
         except Conflict as conflict:
-            raise _located(rows, conflict) from None
-        try:
-            merged = self._learned.merge(seen)
-            kind = self._struct(merged)
-            self._learned, self._type, self._guard = merged, kind, _guard(merged)
-        except Conflict:
-            # Earlier batches disagree: this one gets its own types, the next stage widens or refuses.
-            kind = alone
-        return _build(rows, kind)
+            try:
+                # What was declared may be what does not fit: then the rows come as they are.
+                return lift(rows, group.seen, group.seen.type())
+            except Conflict:
+                raise self._located(rows, Observed(group.seen.nesting), conflict) from None
+
+    def _observe(self, rows: Sequence[dict[str, Any]]) -> Observed:
+        seen = Observed(self._expectation.nesting)
+        seen.observe(rows)
+        for name, column in seen.fields.items():
+            wanted = self._expectation.hint(name)
+            if wanted is not None and pa.types.is_map(wanted) and column.kinds & {"struct", "map"}:
+                column.to_map()
+                column.policy = "map"
+        return seen
+
+    def _learn(self, seen: Observed) -> None:
+        plan = self._compile(seen)
+        self.learned, self._plan = seen, plan
+
+    def _compile(self, seen: Observed) -> _Plan:
+        kind = self._struct(seen)
+        odd = {name for name, column in seen.fields.items() if not self._is_usual(name, column)}
+        usual = pa.struct([field for field in kind if field.name not in odd])
+        guard = Guard(seen.fields, frozenset(odd)) if all(map(is_sayable, seen.fields)) else None
+        return _Plan(kind, usual, guard)
+
+    def _is_usual(self, name: str, seen: Observed) -> bool:
+        if not is_usual(seen):
+            return False
+        wanted = self._wanted(name, seen)
+        if is_text(wanted):
+            return seen.kinds <= {"string"}
+        return not (wanted is not None and pa.types.is_decimal(wanted) and "number" in seen.kinds)
 
     def _struct(self, seen: Observed) -> pa.DataType:
-        fields = [
-            pa.field(name, carrier(column, name, self._hint(name))) for name, column in seen.fields.items()
-        ]
-        return pa.struct(fields)
+        return pa.struct(
+            [
+                pa.field(name, carrier(column, self._wanted(name, column)))
+                for name, column in seen.fields.items()
+            ]
+        )
 
-    def _plain_row(self, row: object, number: int) -> dict[str, object]:
-        try:
-            values = plain(row, "", 0)
-        except Conflict as conflict:
-            raise conflict.error(row=number, value=row) from None
-        if not isinstance(values, dict):
-            raise SourceError(
-                f"expected a row, found {excerpt(row)}",
-                row=number,
-                hint='Yield dicts, such as {"id": 1}, or lists of dicts.',
-            )
-        for name, value in values.items():
-            if value is not None and not isinstance(value, str) and is_text(self._hint(name)):
-                values[name] = _text(value)
-        return values
-
-
-def _text(value: object) -> str:
-    if isinstance(value, dict | list):
-        return json.dumps(value, default=str, ensure_ascii=False)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
-def _build(rows: Sequence[Mapping[str, object]], kind: pa.DataType) -> pa.Array:
-    try:
-        return pa.array(rows, type=kind)
-    except (pa.ArrowException, OverflowError, ValueError, TypeError):
-        lifted = [_lift(row, kind) for row in rows]
-        if lifted != rows:
-            return _build(lifted, kind)
-        for number, row in enumerate(rows, 1):
-            for field in kind:
-                _check(row.get(field.name), field, number)
-        raise
-
-
-def _lift(value: Any, kind: pa.DataType) -> Any:
-    """The value with dates made midnights where the column holds timestamps."""
-    if isinstance(value, Mapping):
-        return {field.name: _lift(value.get(field.name), field.type) for field in kind}
-    if isinstance(value, list):
-        return [_lift(item, kind.value_type) for item in value]
-    if type(value) is dt.date and pa.types.is_timestamp(kind):
-        return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - the column has no zone
-    return value
-
-
-def _check(value: object, field: pa.Field, row: int) -> None:
-    try:
-        pa.array([value], type=field.type)
-    except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
-        raise SchemaError(
-            f"{excerpt(value)} is no {field.type} ({str(error).splitlines()[0]})",
-            column=field.name,
-            row=row,
-            hint="Change the value, or declare another type for the column.",
-        ) from None
-
-
-def _located(rows: Sequence[object], conflict: Conflict) -> LakeloadError:
-    found = locate(rows)
-    if found is None:
-        return conflict.error()
-    row, value, first = found
-    return first.error(row=row, value=value)
-
-
-def _only_batch(table: pa.Table) -> pa.RecordBatch:
-    batches = table.combine_chunks().to_batches()
-    if len(batches) == 1:
-        return batches[0]
-    return pa.RecordBatch.from_arrays([c.combine_chunks() for c in table.columns], schema=table.schema)
-
-
-def _guard(seen: Observed) -> Any:
-    """A type msgspec can check rows against; `None` when the schema cannot be expressed."""
-    try:
-        return list[_expected(seen)]  # type: ignore[misc]  # built at run time
-    except (TypeError, ValueError):
+    def _wanted(self, name: str, seen: Observed) -> pa.DataType | None:
+        """The declared type, unless the values say enough: a contract judges those that do not fit."""
+        wanted = self._expectation.hint(name)
+        if wanted is None or not self._expectation.apart or is_text(wanted) or "number" in seen.kinds:
+            return wanted
         return None
 
+    def _is_text(self, name: str) -> bool:
+        return is_text(self._expectation.hint(name))
 
-_PYTHON: dict[str, Any] = {
-    "boolean": bool,
-    "integer": int,
-    "number": float,
-    "string": str,
-    "binary": bytes,
-    "decimal": Decimal,
-    "date": dt.date,
-    "time": dt.time,
-    "duration": dt.timedelta,
-    "naive timestamp": msgspec.Meta(tz=False),
-    "timestamp": msgspec.Meta(tz=True),
-}
+    def _batch(self, array: pa.Array) -> pa.RecordBatch:
+        batch = pa.RecordBatch.from_struct_array(array)
+        if not self._expectation.apart:
+            table = coerce(pa.Table.from_batches([batch]), self._expectation.hint, None)
+            if table.schema != batch.schema:
+                columns = [column.combine_chunks() for column in table.columns]
+                batch = pa.RecordBatch.from_arrays(columns, schema=table.schema)
+        return batch.replace_schema_metadata(UNTYPED)
+
+    def _located(self, rows: Sequence[dict[str, Any]], before: Observed, conflict: Conflict) -> LakeloadError:
+        """The error for the first row that cannot be stored."""
+        found = conflict
+
+        def fits(length: int) -> bool:
+            nonlocal found
+            try:
+                seen = before.merge(self._observe(rows[:length]))
+                lift(rows[:length], seen, self._struct(seen))
+            except Conflict as again:
+                found = again
+                return False
+            return True
+
+        row = first_failure(len(rows), fits)
+        return found.error(row=row, value=reach(rows[row - 1], found.path))
 
 
-def _expected(seen: Observed) -> Any:
-    from typing import Annotated
-
-    kinds = seen.kinds
-    if "struct" in kinds:
-        names = list(seen.fields)
-        fields = [(f"f{i}", Union[_expected(seen.fields[n]), None], None) for i, n in enumerate(names)]  # noqa: UP007 - run-time types
-        rename = {f"f{i}": name for i, name in enumerate(names)}
-        return msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, gc=False)
-    if "list" in kinds:
-        return list[Union[_expected(seen.item or Observed()), None]]  # type: ignore[misc]  # noqa: UP007 - run-time types
-    if kinds == {"integer", "number"}:
-        return float
-    options: list[Any] = []
-    for kind in sorted(kinds):
-        python = _PYTHON[kind]
-        options.append(Annotated[dt.datetime, python] if isinstance(python, msgspec.Meta) else python)
-    if not options:
-        return None
-    if len(options) > 1 and "date" in kinds:
-        raise TypeError
-    return functools.reduce(operator.or_, options)
+def _row(row: object, number: int) -> dict[str, Any]:
+    try:
+        values = known(row, "")
+    except Conflict as conflict:
+        raise conflict.error(row=number, value=row) from None
+    if not isinstance(values, dict):
+        raise SourceError(
+            f"expected a row, found {excerpt(row)}",
+            row=number,
+            hint='Yield dicts, such as {"id": 1}, or lists of dicts.',
+        )
+    return values

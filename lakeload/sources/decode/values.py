@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from lakeload.sources.decode.infer import MAX_DEPTH, Conflict
+from lakeload.sources.decode.conflict import Conflict, excerpt
 
 _ATOMS = frozenset(
     (type(None), bool, int, float, str, bytes, Decimal, dt.date, dt.datetime, dt.time, dt.timedelta)
@@ -32,53 +32,88 @@ def is_record(item: object) -> bool:
     )
 
 
-def plain(value: object, path: str, depth: int) -> object:
-    """Values Arrow and the type lattice know: dicts, lists and atoms.
+def known(value: object, path: str) -> object:
+    """The value as a dict, list, tuple or atom; what it holds is left as it is.
+
+    Args:
+        value: Any value.
+        path: Dotted path of its column, for messages.
 
     Raises:
-        Conflict: The value cannot be represented.
+        Conflict: The value cannot be stored.
+
+    Example:
+        >>> known(UUID(int=1), "id")
+        '00000000-0000-0000-0000-000000000001'
     """
     kind = type(value)
-    if kind in _ATOMS:
+    if kind in _ATOMS or kind is dict or kind is list or kind is tuple:
         return value
-    if depth > MAX_DEPTH:
-        raise Conflict(
-            path.split("[", 1)[0][:60],
-            f"nested deeper than {MAX_DEPTH} levels",
-            "Store such a column as text.",
-        )
     if isinstance(value, Mapping):
-        return {
-            key: plain(item, f"{path}.{key}" if path else str(key), depth + 1) for key, item in value.items()
-        }
+        return dict(value)
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item, f"{path}[]", depth + 1) for item in value]
+        return list(value)
     if isinstance(value, enum.Enum):
-        return plain(value.value, path, depth)
+        return known(value.value, path)
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, msgspec.Struct):
-        return plain(msgspec.structs.asdict(value), path, depth)
+        return {
+            name: item for name, item in msgspec.structs.asdict(value).items() if item is not msgspec.UNSET
+        }
     if is_record(value):
-        fields = value.model_dump() if hasattr(value, "model_dump") else _shallow(value)
-        return plain(fields, path, depth)
-    return _plain_foreign(value, path, depth)
+        return _members(value)
+    return _foreign(value, path)
 
 
-def _shallow(value: Any) -> dict[str, object]:
+def _members(value: Any) -> dict[str, object]:
+    if hasattr(value, "model_dump"):
+        return dict(value.model_dump())
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
-def _plain_foreign(value: Any, path: str, depth: int) -> object:
+def plain(value: object, path: str) -> object:
+    """The value with everything in it as dicts, lists and atoms; keys of dicts are strings.
+
+    Raises:
+        Conflict: Something in it cannot be stored, or it is nested beyond Python's stack.
+    """
+    try:
+        return _plain(value, path)
+    except RecursionError:
+        raise Conflict(path, "nested too deeply", "Send such a value as text, or cut it short.") from None
+
+
+def _plain(value: object, path: str) -> object:
+    value = known(value, path)
+    if type(value) is dict:
+        return {text_key(key, path): _plain(item, path) for key, item in value.items()}
+    if type(value) is list or type(value) is tuple:
+        return [_plain(item, path) for item in value]
+    return value
+
+
+def text_key(key: object, path: str) -> str:
+    """A key of an object as a string of no other type.
+
+    Raises:
+        Conflict: It is no string.
+    """
+    if isinstance(key, str):
+        return str.__str__(key)
+    raise Conflict(path, f"the key {excerpt(key)} is not a string", "Use strings as column and field names.")
+
+
+def _foreign(value: Any, path: str) -> object:
     """Values of numpy and pandas values, and subclasses of atoms."""
     library = type(value).__module__.split(".")[0]
     if library == "numpy":
         if value.dtype.kind in "mM":
             exact = value.astype(f"{'timedelta' if value.dtype.kind == 'm' else 'datetime'}64[us]")
-            if (exact != value).any():
+            if ((exact != value) & (value == value)).any():  # noqa: PLR0124 - NaT is not itself
                 raise Conflict(path, f"{value!r} is finer than microseconds", "Round it first.")
             value = exact
-        return plain(value.tolist(), path, depth)
+        return known(value.tolist(), path)
     if library == "pandas":
         if type(value).__name__ in ("NAType", "NaTType"):
             return None
@@ -87,9 +122,31 @@ def _plain_foreign(value: Any, path: str, depth: int) -> object:
         convert = getattr(value, "to_pydatetime", None) or getattr(value, "to_pytimedelta", None)
         if convert is not None:
             return convert()
-    for atom in (str, int, float, dt.datetime, dt.date):
+    for atom in (str, int, float, Decimal, dt.datetime, dt.date, dt.time, dt.timedelta):
         if isinstance(value, atom):
-            return value
-    if isinstance(value, bytearray | memoryview):
+            return _bare(value, atom)
+    if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     raise Conflict(path, f"cannot store a {type(value).__name__}", "Convert it before yielding the row.")
+
+
+def _bare(value: Any, atom: type) -> object:
+    """A value of a subclass as one of the class itself."""
+    if atom is str:
+        return str.__str__(value)
+    if atom is int:
+        return int.__int__(value)
+    if atom is float:
+        return float.__float__(value)
+    if atom is Decimal:
+        return Decimal(value)
+    if atom is dt.datetime:
+        fields = (value.year, value.month, value.day, value.hour, value.minute, value.second)
+        return dt.datetime(*fields, value.microsecond, value.tzinfo, fold=value.fold)  # noqa: DTZ001 - the value's zone
+    if atom is dt.date:
+        return dt.date(value.year, value.month, value.day)
+    if atom is dt.time:
+        return dt.time(
+            value.hour, value.minute, value.second, value.microsecond, value.tzinfo, fold=value.fold
+        )
+    return dt.timedelta(days=value.days, seconds=value.seconds, microseconds=value.microseconds)

@@ -4,6 +4,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.read import ReadOptions, read
 
 Reader = Callable[..., list[dict[str, Any]]]
@@ -16,8 +17,8 @@ def batches() -> Callable[..., list[pa.RecordBatch]]:
     def run(
         data: object, *, hint: Mapping[str, pa.DataType] | None = None, workers: int = 2, **options: Any
     ) -> list[pa.RecordBatch]:
-        known = dict(hint or {})
-        return list(read(data, hint=known.get, options=ReadOptions(**options), workers=workers))
+        expectation = Expectation(dict(hint or {}).get)
+        return list(read(data, expectation=expectation, options=ReadOptions(**options), workers=workers))
 
     return run
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakeload.sources.read import ReadOptions, read
+from lakeload.sources.read import read
 
 TABLE = pa.table({"i": pa.array(range(10_000)), "s": pa.array([f"v{i % 7}" for i in range(10_000)])})
 
@@ -105,7 +105,7 @@ def test_an_endless_stream_is_read_as_it_comes():
             yield TABLE.to_batches()[0]
 
     reader = pa.RecordBatchReader.from_batches(TABLE.schema, endless())
-    batches = read(reader, hint=lambda _: None, options=ReadOptions(), workers=2)
+    batches = read(reader, workers=2)
 
     assert [next(batches).num_rows for _ in range(3)] == [10_000] * 3
     batches.close()

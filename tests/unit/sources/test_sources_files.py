@@ -126,7 +126,7 @@ def test_closing_the_batches_leaves_no_thread_and_no_open_file(tmp_path):
     path.write_bytes(gzip.compress(b'{"a":1}\n' * 100_000))
     before = threading.active_count()
 
-    batches = read(path, hint=lambda _: None, options=ReadOptions(batch_bytes=1000), workers=2)
+    batches = read(path, options=ReadOptions(batch_bytes=1000), workers=2)
     next(batches)
     batches.close()
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.s3
 
 def load(url, options, **more):
     storage = StorageOptions.read(options, remote=True)
-    batches = read(url, hint=lambda _: None, options=ReadOptions(storage=storage, **more), workers=2)
+    batches = read(url, options=ReadOptions(storage=storage, **more), workers=2)
     return [row for batch in batches for row in batch.to_pylist()]
 
 

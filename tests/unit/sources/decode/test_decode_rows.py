@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakeload.errors import SchemaError, SourceError
+from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.read import ReadOptions, read
 
 
@@ -168,7 +169,7 @@ def test_values_with_no_common_type_are_refused_with_column_and_row(rows, first,
 def test_a_late_odd_value_is_kept_exactly_or_refused(usual, odd):
     data = [{"v": usual}] * 1000 + [{"v": odd}]
     try:
-        found = list(read(data, hint=lambda _: None, options=ReadOptions(), workers=1))
+        found = list(read(data, expectation=Expectation(), options=ReadOptions(), workers=1))
     except SchemaError as error:
         found, row = [], error.row
     if not found:
@@ -260,7 +261,7 @@ def test_closing_the_batches_closes_the_generator():
         finally:
             closed.append(True)
 
-    batches = read(endless(), hint=lambda _: None, options=ReadOptions(), workers=1)
+    batches = read(endless(), expectation=Expectation(), options=ReadOptions(), workers=1)
     next(batches)
     batches.close()
 
@@ -319,7 +320,7 @@ nested = st.recursive(
 @given(st.lists(st.dictionaries(st.sampled_from(["a", "b"]), nested, max_size=2), max_size=5))
 def test_any_rows_come_back_equal_or_are_refused(data):
     try:
-        found = list(read(data, hint=lambda _: None, options=ReadOptions(), workers=1))
+        found = list(read(data, expectation=Expectation(), options=ReadOptions(), workers=1))
     except SchemaError:
         return
 

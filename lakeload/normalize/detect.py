@@ -1,0 +1,137 @@
+"""ISO 8601 dates and timestamps that come as text: telling them, and reading them exactly.
+
+JSON has no dates, so sources write them as text. Normalize looks at the values of a column of text when it
+is first met, and later reads what comes for a column that became one of dates. All or nothing: one value of
+another kind, and it is a column of text.
+
+| kind | form |
+|---|---|
+| date | `2024-05-01` |
+| timestamp[us] | date, `T` or a space, `10:30:00`, up to six digits of a fraction |
+| timestamp[us, UTC] | the same with `Z`, `+02:00` or `+0200`, which is taken into account |
+| time64[us] | `10:30:00`, up to six digits of a fraction; only read, never told |
+
+A real day of the calendar, in the years 1 to 9999, at an hour before 24 and a second before 60. Shorter
+forms (`2024-05`, `10:30`, `+02`), the basic form (`20240501`) and whatever RFC 3339 or ISO 8601 allow
+besides are text.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_LOOKED_AT = 4
+"""Values that are looked at one by one, so that a column of other text costs next to nothing."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_CLOCK = r"\d\d:\d\d:\d\d(\.\d{1,6})?"
+_NAIVE = re.compile(rf"{_DATE.pattern}[T ]{_CLOCK}")
+_ZONED = re.compile(rf"{_NAIVE.pattern}(Z|[+-]\d\d:?\d\d)")
+_KINDS = (
+    (_DATE, pa.date32()),
+    (_NAIVE, pa.timestamp("us")),
+    (_ZONED, pa.timestamp("us", "UTC")),
+)
+
+_DATE_LENGTH = 10
+_SHORTEST = 19
+"""Length of a date with a time to the second."""
+_YEAR_1, _YEAR_10000 = -62_135_596_800_000_000, 253_402_300_800_000_000
+"""The moments the years from 1 to 9999 begin and end, in microseconds since 1970."""
+
+
+def detected(array: pa.Array) -> pa.DataType | None:
+    """What the texts are, if every one of them is a date or every one a timestamp of the same sort.
+
+    Args:
+        array: Of text in any layout, or of anything else.
+
+    Returns:
+        `date32`, `timestamp[us]` or `timestamp[us, UTC]`; `None` for other texts and when there are none.
+
+    Example:
+        >>> detected(pa.array(["2024-05-01T10:30:00+02:00", None]))
+        TimestampType(timestamp[us, tz=UTC])
+        >>> detected(pa.array(["2024-05-01", "soon"])) is None
+        True
+    """
+    if not _is_text(array.type):
+        return None
+    found = _first_texts(array)
+    for pattern, kind in _KINDS:
+        if found and all(pattern.fullmatch(text) for text in found):
+            try:
+                parse(array, kind)
+            except pa.ArrowInvalid:
+                return None
+            return kind
+    return None
+
+
+def parse(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Texts of exactly the form `kind` has as values; null stays null.
+
+    Args:
+        array: Of text in any layout.
+        kind: `date32`, `timestamp[us]` with UTC or without, or `time64[us]`. For any other type Arrow's
+            own reading is taken.
+
+    Raises:
+        pa.ArrowInvalid: Some text is no such value.
+
+    Example:
+        >>> parse(pa.array(["2024-05-01T10:30:00+02:00"]), pa.timestamp("us", "UTC"))[0].as_py().hour
+        8
+    """
+    array = array.cast(pa.string())
+    if pa.types.is_date(kind):
+        return _within_years(array.cast(pa.date32()), pa.timestamp("us")).cast(kind)
+    if pa.types.is_timestamp(kind):
+        _check_clock(array, zoned=kind.tz is not None)
+        return _within_years(array.cast(kind), kind)
+    if pa.types.is_time(kind):
+        moments = pc.binary_join_element_wise("1970-01-01T", array, "")
+        return parse(moments, pa.timestamp("us")).cast(pa.time64("us")).cast(kind)
+    return array.cast(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _first_texts(array: pa.Array) -> list[str]:
+    if not array.null_count:
+        return list(map(str, array.slice(0, _LOOKED_AT).to_pylist()))
+    where = pc.indices_nonzero(array.is_valid()).slice(0, _LOOKED_AT)
+    return [str(array[i.as_py()].as_py()) for i in where]
+
+
+def _check_clock(array: pa.Array, *, zoned: bool) -> None:
+    """Refuse the shorter times and offsets that Arrow reads, too: `10`, `10:30`, `+02`."""
+    texts = array.drop_null() if array.null_count else array
+    if len(texts) == 0:
+        return
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    starts, ends = ends[:-1], ends[1:]
+    if (ends - starts).min() < _SHORTEST:
+        raise pa.ArrowInvalid("no time to the second")
+    bytes_ = np.frombuffer(data, np.uint8)
+    colon = ord(":")
+    if not ((bytes_[starts + 13] == colon) & (bytes_[starts + 16] == colon)).all():
+        raise pa.ArrowInvalid("no time to the second")
+    if zoned and np.isin(bytes_[ends - 3], (ord("+"), ord("-"))).any():
+        raise pa.ArrowInvalid("an offset without minutes")
+
+
+def _within_years(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    counts = array.cast(kind).cast(pa.int64())
+    found = pc.min_max(counts)
+    low, high = found["min"].as_py(), found["max"].as_py()
+    if low is not None and (low < _YEAR_1 or high >= _YEAR_10000):
+        raise pa.ArrowInvalid("outside the years 1 to 9999")
+    return array

@@ -1,0 +1,154 @@
+"""Quarantine: rows a contract or a rule keeps out of a table, kept whole in a table beside it.
+
+Part of the normalize stage. What lands here is the row as the source gave it, before names, nesting and
+types, with the reason; `lakeload.replay` loads it again once the contract, the rules or the data are mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakeload.model.rejection import SOURCE_ROW, Rejection
+from lakeload.model.values import schema_to_text
+from lakeload.normalize.payload import encode, plain_schema, value_text
+
+QUARANTINE = "__quarantine"
+"""Ends the name of the table in which the rows kept out of another one lie."""
+
+ATTEMPT = b"lakeload.attempt"
+"""Schema metadata of batches that were in quarantine before: how often their rows have been tried."""
+
+EXCERPT = 4096
+"""Characters of a value kept in the column `value`; the payload has all of it."""
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int64()),
+        pa.field("path", pa.string()),
+        pa.field("rule", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("value", pa.string()),
+        pa.field("payload", pa.string()),
+        pa.field("types", pa.string()),
+        pa.field("attempt", pa.int32()),
+    ]
+)
+"""Columns of `<table>__quarantine`, besides `_lakeload_id` and `_lakeload_at`.
+
+| column | |
+|---|---|
+| `row` | number of the row in its source, from 1 |
+| `path` | column the first reason is about, dotted, in the table's names; null for the row as a whole |
+| `rule` | `columns`, `types`, `tables`, or the name of a row rule: the first that kept the row out |
+| `reason` | what is wrong; several reasons are joined by `; ` |
+| `value` | the value at `path` as JSON, at most 4,096 characters of it |
+| `payload` | the whole row as the source gave it, as JSON; columns that are null are left out |
+| `types` | the Arrow schema of the payload, as Base64 of an IPC message; null: read the payload as JSON |
+| `attempt` | how often the row was tried: 1, and one more for every replay it fails |
+"""
+
+
+def quarantine_rows(
+    batch: pa.RecordBatch,
+    rejections: Sequence[Rejection],
+    number: Callable[[int], int],
+    names: Mapping[str, str] | None = None,
+) -> pa.RecordBatch:
+    """The rows of the batch that some rejection puts aside, one row of the quarantine table each.
+
+    Args:
+        batch: Rows as the source gave them.
+        rejections: About rows of this batch; those with another outcome than `quarantine` are passed over.
+        number: Gives the number of a row in its source, from its index in the batch.
+        names: The table's name of a column by its name in the source, where they differ.
+
+    Returns:
+        A batch of `QUARANTINE_SCHEMA`, in the order of the rows; `types` is dictionary-encoded.
+
+    Example:
+        >>> batch = pa.record_batch({"id": [1, 2], "age": [30, -1]})
+        >>> found = Rejection("quarantine", "between(age)", ("age",), "age is too small", pa.array([1]))
+        >>> quarantine_rows(batch, [found], lambda index: index + 1).select([0, 2, 4, 5]).to_pylist()
+        [{'row': 2, 'rule': 'between(age)', 'value': '-1', 'payload': '{"id":2,"age":-1}'}]
+    """
+    aside = [found for found in rejections if found.outcome == "quarantine" and len(found.rows)]
+    if not aside:
+        return pa.RecordBatch.from_pylist([], schema=QUARANTINE_SCHEMA)
+    rows, first, reasons = _told(aside)
+    payload = batch.select([name for name in batch.schema.names if name != SOURCE_ROW]).take(rows)
+    types, attempt = _types(payload.schema)
+    paths = pa.array([".".join(found.path) or None for found in aside], pa.string())
+    rules = pa.array([found.rule for found in aside], pa.string())
+    columns = [
+        pa.array([number(index) for index in rows.to_pylist()], pa.int64()),
+        paths.take(first),
+        rules.take(first),
+        reasons,
+        _values(payload, first, [found.path for found in aside], names or {}),
+        encode(payload),
+        pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), len(rows)), [types]),
+        pa.repeat(pa.scalar(attempt, pa.int32()), len(rows)),
+    ]
+    return pa.record_batch(columns, names=QUARANTINE_SCHEMA.names)
+
+
+def _told(aside: Sequence[Rejection]) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Rows, ascending and each once; for each the position of its first rejection, and all its reasons."""
+    which = [pa.repeat(pa.scalar(i, pa.int64()), len(found.rows)) for i, found in enumerate(aside)]
+    table = pa.table(
+        {"row": pa.concat_arrays([f.rows.cast(pa.int64()) for f in aside]), "by": pa.concat_arrays(which)}
+    )
+    table = table.sort_by([("row", "ascending"), ("by", "ascending")])
+    grouped = table.group_by("row", use_threads=False).aggregate([("by", "list")]).combine_chunks()
+    rows, by = (_one(grouped.column(name)) for name in ("row", "by_list"))
+    said = pa.array([found.reason for found in aside], pa.string()).take(by.values)
+    reasons = pc.binary_join(pa.ListArray.from_arrays(by.offsets, said), "; ")
+    return rows, pc.list_element(by, 0), reasons
+
+
+def _values(
+    payload: pa.RecordBatch, first: pa.Array, paths: Sequence[tuple[str, ...]], names: Mapping[str, str]
+) -> pa.Array:
+    """The offending values as JSON, cut."""
+    texts, places = [], []
+    for path in sorted(set(paths)):
+        column = _at(payload, path, names)
+        if column is None:
+            continue
+        about = pa.array([i for i, other in enumerate(paths) if other == path], pa.int64())
+        rows = pc.indices_nonzero(pc.is_in(first, about)).cast(pa.int64())
+        texts.append(pc.utf8_slice_codeunits(value_text(column.take(rows)), 0, EXCERPT))
+        places.append(rows)
+    if not texts:
+        return pa.nulls(len(first), pa.string())
+    everywhere = pa.array(range(len(first)), pa.int64())
+    return pa.concat_arrays(texts).take(pc.index_in(everywhere, pa.concat_arrays(places)))
+
+
+def _at(payload: pa.RecordBatch, path: tuple[str, ...], names: Mapping[str, str]) -> pa.Array | None:
+    """What lies at a path in the rows of the source, or the nearest thing around it."""
+    if not path:
+        return None
+    found = [name for name in payload.schema.names if names.get(name, name) == path[0]]
+    if len(found) != 1:
+        return None
+    column = payload.column(found[0])
+    for name in path[1:]:
+        if not pa.types.is_struct(column.type) or column.type.get_field_index(name) < 0:
+            break
+        column = pc.struct_field(column, name)
+    return column
+
+
+def _types(schema: pa.Schema) -> tuple[str, int]:
+    """The types to keep, as text, and how often rows of such a batch have been tried with this time."""
+    facts = dict(schema.metadata or {})
+    tried = int(facts.pop(ATTEMPT, b"0"))
+    return schema_to_text(plain_schema(schema).with_metadata(facts or None)), tried + 1
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

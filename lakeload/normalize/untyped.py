@@ -1,0 +1,91 @@
+"""Which columns of text hold dates: decided when such a column is first met, from the values it has then.
+
+Part of deciding types, for sources that write dates and times as text: JSON and Python rows. A column, member,
+element or map value of text that the table does not have yet becomes a date or timestamp when all its values
+in the batch are, by `detect`; a column that has no value yet is held back until one shows. What is decided
+once stays: a later value that is no date follows the contract.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from lakeload.model.schema import children
+from lakeload.model.types import is_list
+from lakeload.normalize.incoming import kind_of, members, unwrap
+from lakeload.normalize.sieve import plain
+
+
+def seen_type(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> tuple[pa.DataType, bool]:
+    """The type to store a column's data as, as far as its text is concerned.
+
+    Args:
+        array: The column as it came.
+        kind: Its type, members named as in the table.
+        known: Type of the table's column; `None` when there is none.
+
+    Returns:
+        `kind` with new places of text that hold dates or timestamps as such, and those without a value
+        as null; and whether there are such without a value.
+
+    Example:
+        >>> seen_type(pa.array(["2024-05-01", None]), pa.string(), None)
+        (DataType(date32[day]), False)
+        >>> seen_type(pa.array(["2024-05-01"]), pa.string(), pa.string())
+        (DataType(string), False)
+    """
+    if not _has_text(kind):
+        return kind, False
+    array, kind = plain(array), unwrap(kind)
+    if not pa.types.is_nested(kind):
+        return (kind, False) if known is not None else _text_type(array, kind)
+    if known is not None and (not children(known) or kind_of(known) != kind_of(kind)):
+        return kind, False
+    if pa.types.is_struct(kind):
+        return _struct(array, kind, known)
+    inner = None if known is None else children(known)[-1].type
+    if pa.types.is_map(kind):
+        value, waits = seen_type(_items(array), kind.item_type, inner)
+        return pa.map_(kind.key_field, kind.item_field.with_type(value)), waits
+    element, waits = seen_type(array.flatten(), kind.value_type, inner)
+    return pa.list_(kind.value_field.with_type(element)), waits
+
+
+def _struct(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> tuple[pa.DataType, bool]:
+    there = members(known)
+    parts = array.flatten() if array.null_count else [array.field(i) for i in range(kind.num_fields)]
+    fields, waiting = [], False
+    for field, part in zip(members(kind).values(), parts, strict=True):
+        asked = there[field.name].type if field.name in there else None
+        found, waits = seen_type(part, field.type, asked)
+        fields.append(field.with_type(found))
+        waiting = waiting or waits
+    return pa.struct(fields), waiting
+
+
+def _text_type(array: pa.Array, kind: pa.DataType) -> tuple[pa.DataType, bool]:
+    from lakeload.normalize.detect import detected
+
+    if array.null_count == len(array):
+        return pa.null(), True
+    found = detected(array)
+    return (kind if found is None else found), False
+
+
+def _items(array: pa.MapArray) -> pa.Array:
+    alive = array.drop_null() if array.null_count else array
+    if len(alive) == 0:
+        return array.items.slice(0, 0)
+    first, last = alive.offsets[0].as_py(), alive.offsets[-1].as_py()
+    return alive.items.slice(first, last - first)
+
+
+def _has_text(kind: pa.DataType) -> bool:
+    kind = unwrap(kind)
+    if pa.types.is_struct(kind):
+        return any(_has_text(kind.field(i).type) for i in range(kind.num_fields))
+    if is_list(kind):
+        return _has_text(kind.value_type)
+    if pa.types.is_map(kind):
+        return _has_text(kind.item_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -1,0 +1,251 @@
+"""One table's share of a run: from the resource it belongs to, over its files, to its report.
+
+A resource loads into one table, or into a family: its own table, child tables of lists, and the quarantine of
+what did not get in. Each of them is a part; the parts of one resource are written, recognised as repeated and
+moved on together.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from lakeload.commit.journal import Journal
+from lakeload.commit.lake import Recovered
+from lakeload.commit.plan import Load
+from lakeload.config import machine_cores, memory_budget, parse_size
+from lakeload.errors import LakeloadError
+from lakeload.lakehouse import Lakehouse
+from lakeload.model.changes import Changeset
+from lakeload.model.events import SchemaEvent, events
+from lakeload.model.layout import Layout
+from lakeload.model.mode import Append, Overwrite
+from lakeload.model.progress import Progress
+from lakeload.model.protocols import Table
+from lakeload.model.table import (
+    PARENT_PROPERTY,
+    PATH_PROPERTY,
+    QUARANTINE,
+    TARGET_SIZE_PROPERTY,
+    TableState,
+)
+from lakeload.normalize.naming import table_name
+from lakeload.report import TableReport
+from lakeload.sources.resource import Resource
+from lakeload.task import LoadTask, Place, TableResult, TaskResult, run_task
+from lakeload.write.writer import WriteOptions
+
+DEFAULT_TARGET = 128 << 20
+"""Target size of data files in bytes."""
+
+
+@dataclass(slots=True)
+class Part:
+    """One table's share of a run.
+
+    Args:
+        table: The table itself.
+        options: How its files were written.
+        result: What was made for it.
+        task: What was made of the whole resource.
+        moved: Whether the resource's position changed; on its own table only.
+        repeated: Whether the rows are those of the unfinished load that was completed first.
+        changeset: What has to happen to the table; `None` when nothing has.
+    """
+
+    table: Table
+    options: WriteOptions
+    result: TableResult
+    task: TaskResult
+    moved: bool = False
+    repeated: bool = False
+    changeset: Changeset | None = None
+    folded: int = 0
+    unregistered: LakeloadError | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the table."""
+        return self.result.spec.name
+
+    @property
+    def state(self) -> TableState | None:
+        """The table as it was."""
+        return self.result.state
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the resource's own table, which holds the position."""
+        return self.result is self.task.root
+
+    def load(self, load_id: str) -> Load:
+        """What the run hands over for the table."""
+        spec, result = self.result.spec, self.result
+        properties = dict(result.properties)
+        if spec.target_file_size is not None:
+            properties[TARGET_SIZE_PROPERTY] = str(spec.target_file_size)
+        return Load(
+            table=spec.name,
+            mode=spec.mode,
+            files=result.files,
+            schema=result.schema,
+            changes=result.changes,
+            layout=result.layout,
+            load_id=load_id,
+            properties=properties,
+            moved=self.moved,
+        )
+
+    def events(self, load_id: str, at: dt.datetime, pipeline: str) -> tuple[SchemaEvent, ...]:
+        """What changed in the table's schema."""
+        if self.changeset is None:
+            return ()
+        created = self.result.schema if self.state is None else None
+        return events(
+            self.name, self.result.changes, created=created, load_id=load_id, at=at, pipeline=pipeline
+        )
+
+    def report(self) -> TableReport:
+        """What the run did to the table."""
+        files = () if self.repeated else self.result.files
+        tally = self.task.tally
+        told = {
+            "discarded_rows": tally.discarded,
+            "discarded_values": tally.values,
+            "quarantined_rows": tally.quarantined,
+            "rejected": dict(tally.reasons),
+            "rules": dict(self.task.rules),
+        }
+        return TableReport(
+            rows=0 if self.repeated else self.result.rows,
+            files=len(files),
+            bytes=sum(file.size for file in files),
+            schema_changes=self.result.changes,
+            created=self.state is None and self.changeset is not None,
+            version=_versions(self.table),
+            repeated=self.repeated,
+            folded=self.folded,
+            unregistered=str(self.unregistered) if self.unregistered else None,
+            seconds=self.seconds,
+            **(told if self.is_root and not self.repeated else {}),  # type: ignore[arg-type]  # by name
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """What all resources of a run share.
+
+    Args:
+        lake: Where to.
+        load_id: Load id.
+        at: When the run began, UTC.
+        progress: Listens.
+    """
+
+    lake: Lakehouse
+    load_id: str
+    at: dt.datetime
+    progress: Progress
+
+    def write(self, resource: Resource, journal: Journal, recovered: Recovered | None) -> list[Part]:
+        """Write the files of all tables of a resource.
+
+        Raises:
+            LakeloadError: The data cannot be read, does not fit, or cannot be written.
+        """
+        name = table_name(resource.name)
+        resource = resource.with_table(name).with_storage(self.lake.options)
+        places = self._places(resource)
+        state = places(name).state
+        positioned = resource.spec.cursor is not None or resource.positions is not None
+        anchor = state if state is not None else self._aside(name)
+        checkpoint = journal.checkpoint(name, anchor) if positioned else None
+        task = LoadTask(
+            resource=resource,
+            formats=self.lake.formats,
+            places=places,
+            children=self._children(resource),
+            checkpoint=checkpoint,
+            load_id=self.load_id,
+            loaded_at=self.at,
+        )
+        result = run_task(task, self.progress)
+        repeated = isinstance(resource.spec.mode, Append) and _repeated(result, recovered)
+        return [
+            Part(
+                self.lake.open(table.spec.name),
+                places(table.spec.name).options,
+                table,
+                result,
+                moved=table is result.root and result.checkpoint != checkpoint,
+                repeated=repeated,
+                seconds=dict(result.seconds) if table is result.root else {},
+            )
+            for table in result.tables
+        ]
+
+    def _places(self, resource: Resource) -> Callable[[str], Place]:
+        @cache
+        def place(name: str) -> Place:
+            table = self.lake.open(name)
+            state = table.load()
+            self.lake.check_name(name)
+            self.lake.check(name, state)
+            mode = resource.spec.mode
+            if state is not None and isinstance(mode, Overwrite) and not name.endswith(QUARANTINE):
+                table.check_overwrite(state, partitions=mode.partitions is not None)
+            options = WriteOptions(
+                layout=Layout(),
+                load_id=self.load_id,
+                target_file_size=_target(resource, state),
+                memory_budget=memory_budget(),
+                workers=machine_cores(),
+                encoding=resource.spec.encoding,
+            )
+            return Place(state, self.lake.store(name), options)
+
+        return place
+
+    def _children(self, resource: Resource) -> tuple[str, ...]:
+        """Child tables the resource's table has, when lists may become tables."""
+        nesting = resource.spec.nesting
+        if "tables" not in (nesting.default, *nesting.paths.values()):
+            return ()
+        found = []
+        for name in self.lake.tables():
+            if name.startswith(f"{resource.name}__") and not name.endswith(QUARANTINE):
+                state = self.lake.open(name).load()
+                properties: Mapping[str, str] = state.properties if state else {}
+                if properties.get(PARENT_PROPERTY) == resource.name and PATH_PROPERTY in properties:
+                    found.append(name)
+        return tuple(found)
+
+    def _aside(self, name: str) -> TableState | None:
+        """The quarantine, which knows the position while everything that came was put aside."""
+        aside = f"{name}{QUARANTINE}"
+        return self.lake.open(aside).load() if aside in self.lake.tables() else None
+
+
+def _repeated(result: TaskResult, recovered: Recovered | None) -> bool:
+    """Whether all rows are those of the load that was just completed."""
+    known = recovered.fingerprints if recovered else {}
+    filled = [table for table in result.tables if table.rows]
+    return bool(filled) and all(table.fingerprint == known.get(table.spec.name) for table in filled)
+
+
+def _versions(table: Table) -> dict[str, int | None]:
+    state = table.load()
+    if state is None:
+        return {}
+    return {name: side.version for name, side in state.sides.items()} or {table.formats[0]: state.version}
+
+
+def _target(resource: Resource, state: TableState | None) -> int:
+    if resource.spec.target_file_size is not None:
+        return resource.spec.target_file_size
+    properties = state.properties if state else {}
+    found = properties.get("delta.targetFileSize") or properties.get(TARGET_SIZE_PROPERTY)
+    return parse_size(found) if found else DEFAULT_TARGET

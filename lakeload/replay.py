@@ -1,0 +1,187 @@
+"""Replay: rows of a table's quarantine, loaded again once the contract, the rules or the rows are mended.
+
+A load like any other: what it reads is the quarantine, and its position is which loads' quarantined rows it
+has taken. All rows a load put aside were published in one commit, so a load's rows are taken as a whole. The
+position is recorded with the commit that publishes the rows, so they come once, whatever happens; the
+quarantine itself is never changed. Rows that fail again are put aside anew, with one attempt more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakeload.errors import LakeloadError
+from lakeload.lake_table import LakeTable
+from lakeload.lakehouse import Lakehouse
+from lakeload.model.contract import Contract
+from lakeload.model.mode import Append
+from lakeload.model.nesting import Nesting
+from lakeload.model.progress import Progress, Silent
+from lakeload.model.rejection import SOURCE_ROW
+from lakeload.model.rules import Rule, parse_rules
+from lakeload.model.table import LOAD_ID, TableSpec
+from lakeload.model.values import schema_from_text
+from lakeload.normalize.naming import table_name
+from lakeload.normalize.payload import decode
+from lakeload.normalize.quarantine import ATTEMPT, QUARANTINE
+from lakeload.report import RunReport
+from lakeload.run import Run
+from lakeload.sources.resource import Resource, table_spec
+
+PIPELINE = "replay_"
+"""Begins the names of the pipelines that keep the positions of replays."""
+
+Transform = Callable[[dict[str, Any]], dict[str, Any] | None]
+"""Mends one row, in the source's names; `None` drops it for good."""
+
+
+def replay(
+    lake: Lakehouse | str | Path,
+    table: str | Resource,
+    *,
+    contract: Contract | str | Mapping[str, str] | None = None,
+    rules: Rule | str | Iterable[Rule | str] | None = None,
+    schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
+    nesting: Nesting | str | Mapping[str, str] | None = None,
+    transform: Transform | None = None,
+    progress: Progress | None = None,
+) -> RunReport:
+    """Load the rows again that lie in a table's quarantine and were not replayed before.
+
+    Each row is taken once, also when a replay dies half-way: the next one completes it. Rows that still do
+    not get in are put aside again, with one more in `attempt`. Rows come as the source gave them, so what
+    the load was told besides its contract (nesting, rules, types) must be told here too: give the resource.
+
+    Args:
+        lake: Lakehouse, or its place, for Delta tables.
+        table: Name of the table, or the resource that loads it.
+        contract: What may change in the table now; before the resource's.
+        rules: What every row must meet now, instead of the resource's.
+        schema: Types by column, instead of the resource's.
+        nesting: Policy for nested values, instead of the resource's.
+        transform: Called with each row as a dictionary in the source's names; gives the mended row, or
+            `None` to drop it for good.
+        progress: Listens to the run.
+
+    Returns:
+        What was done; without new rows in quarantine nothing is published.
+
+    Raises:
+        TableError: There is no such table and no quarantine of one.
+        LakeloadError: As from any load. Nothing was taken then.
+
+    Example:
+        >>> import tempfile, lakeload
+        >>> lake = lakeload.Lakehouse(tempfile.mkdtemp())
+        >>> report = lakeload.load([{"n": 1}], lake, table="t")
+        >>> report = lakeload.load([{"n": "two"}, {"n": 3}], lake, table="t", contract={"types": "quarantine"})
+        >>> replay(lake, "t", transform=lambda row: {"n": 2}).tables["t"].rows
+        1
+    """
+    lake = lake if isinstance(lake, Lakehouse) else Lakehouse(lake)
+    spec = table.spec if isinstance(table, Resource) else table_spec(table)
+    spec = replace(spec, name=table_name(spec.name), mode=Append(), cursor=None)
+    asked = table_spec(spec.name, schema=schema)
+    spec = replace(
+        spec,
+        contract=Contract.parse(contract).over(spec.contract),
+        rules=spec.rules if rules is None else parse_rules(rules),
+        schema=spec.schema if schema is None else asked.schema,
+        nesting=spec.nesting if nesting is None else Nesting.parse(nesting),
+    )
+    taken = _Taken(lake, spec, transform)
+    resource = Resource(spec, taken.open, positions=taken.positions)
+    return Run(lake, f"{PIPELINE}{spec.name}", [resource], progress or Silent()).finish()
+
+
+class _Taken:
+    """The rows of a quarantine that no replay has taken, and, once they are read, which loads they were of."""
+
+    def __init__(self, lake: Lakehouse, spec: TableSpec, transform: Transform | None) -> None:
+        self._lake, self._spec, self._transform = lake, spec, transform
+        self._name = f"{spec.name}{QUARANTINE}"
+        self._positions: dict[str, str] = {}
+
+    def positions(self) -> dict[str, str]:
+        """Rows in quarantine by the load that put them there: all that were taken, now or before."""
+        return self._positions
+
+    def open(self, since: Mapping[str, str]) -> Iterator[object]:
+        """Batches as the source had given them."""
+        self._positions = dict(since)
+        aside = self._quarantine()
+        if aside is None:
+            return
+        found = pa.table({LOAD_ID: aside.scan([LOAD_ID]).read_all().column(LOAD_ID)})
+        counted = found.group_by(LOAD_ID).aggregate([([], "count_all")])
+        rows = dict(zip(*(column.to_pylist() for column in counted.columns), strict=True))
+        fresh = {load: count for load, count in rows.items() if load not in since}
+        if not fresh:
+            return
+        for batch in aside.scan():
+            # Another load can have come since the loads were counted: the next replay takes it.
+            new = batch.filter(pc.is_in(batch.column(LOAD_ID), pa.array(list(fresh), pa.string())))
+            yield from self._decoded(new)
+        self._positions |= {load: str(count) for load, count in fresh.items()}
+
+    def _quarantine(self) -> LakeTable | None:
+        if self._lake.readable(self._name):
+            return self._lake.table(self._name)
+        self._lake.table(self._spec.name)  # says it when there is none
+        return None
+
+    def _decoded(self, rows: pa.RecordBatch) -> Iterator[object]:
+        """Rows of one kind at a time: of one schema, and tried so many times."""
+        kinds = pa.table({"types": rows.column("types"), "attempt": rows.column("attempt")})
+        for kind in kinds.group_by(["types", "attempt"], use_threads=False).aggregate([]).to_pylist():
+            same = pc.and_kleene(*(_equals(rows.column(name), value) for name, value in kind.items()))
+            chosen = rows.filter(same)
+            payloads = chosen.column("payload").to_pylist()
+            if kind["types"] is None:
+                yield "\n".join(payloads).encode()
+                continue
+            try:
+                batch = decode(payloads, schema_from_text(kind["types"]))
+            except LakeloadError as error:
+                error.table = self._name
+                raise
+            numbers = chosen.column("row")
+            if self._transform is not None:
+                batch, numbers = _mended(batch, numbers, self._transform)
+            facts = {**(batch.schema.metadata or {}), ATTEMPT: str(kind["attempt"] or 1).encode()}
+            yield batch.append_column(SOURCE_ROW, numbers).replace_schema_metadata(facts)
+
+
+def _equals(column: pa.Array, value: object) -> pa.Array:
+    return column.is_null() if value is None else pc.fill_null(pc.equal(column, value), False)  # noqa: FBT003 - Arrow's signature
+
+
+def _mended(
+    batch: pa.RecordBatch, numbers: pa.Array, transform: Transform
+) -> tuple[pa.RecordBatch, pa.Array]:
+    """The rows the transform gives, in the types they had where they still fit; a call for each row."""
+    from lakeload.sources.decode.expectation import Expectation
+    from lakeload.sources.decode.rows import RowDecoder
+
+    given = [transform(row) for row in batch.to_pylist()]
+    kept = [i for i, row in enumerate(given) if row is not None]
+    (made,) = RowDecoder(Expectation()).decode([given[i] for i in kept]) if kept else (batch.slice(0, 0),)
+    columns = [_as_before(made.column(name), batch, name) for name in made.schema.names]
+    facts = made.schema.metadata or batch.schema.metadata
+    mended = pa.record_batch(columns, names=made.schema.names).replace_schema_metadata(facts)
+    return mended, numbers.take(pa.array(kept, pa.int64()))
+
+
+def _as_before(column: pa.Array, batch: pa.RecordBatch, name: str) -> pa.Array:
+    if name not in batch.schema.names:
+        return column
+    try:
+        return column.cast(batch.schema.field(name).type)
+    except pa.ArrowException:
+        return column

@@ -1,0 +1,235 @@
+"""Rows that do not have the types decoded so far, sorted out into groups with types of their own.
+
+Part of reading rows, for tables whose contract judges values of another type. There, one bad row must not
+turn a column into text for its neighbours: rows that fit keep the types learned, and the others are grouped
+so that no value changes because of another row. What is new in a row that fits is learned as always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from lakeload.sources.decode.infer import EXACT_IN_DOUBLE, Observed, kind_of
+from lakeload.sources.decode.values import known
+
+_Row = dict[str, Any]
+_Path = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Group:
+    """Rows that can be one batch.
+
+    Args:
+        seen: What was observed in them, and in earlier rows for the first group.
+        rows: Their indices, ascending.
+    """
+
+    seen: Observed
+    rows: list[int] = field(default_factory=list)
+
+
+def sort_out(
+    rows: Sequence[_Row],
+    learned: Observed,
+    observe: Callable[[Sequence[_Row]], Observed],
+    is_text: Callable[[str], bool],
+) -> list[Group]:
+    """The rows in groups; the first one has the types learned and may be empty.
+
+    Args:
+        rows: Rows of one batch.
+        learned: What was seen in earlier rows.
+        observe: Observes rows.
+        is_text: Whether a column was declared to hold text, so that everything fits it.
+
+    Raises:
+        Conflict: A value cannot be stored at all.
+
+    Example:
+        >>> def observe(rows):
+        ...     seen = Observed()
+        ...     seen.observe(rows)
+        ...     return seen
+        >>> rows = [{"a": 1}, {"a": "x"}, {"a": 2, "b": 0}, {"a": "y"}]
+        >>> [group.rows for group in sort_out(rows, observe([{"a": 0}]), observe, lambda name: False)]
+        [[0, 2], [1, 3]]
+    """
+    strays = _strays(rows, learned, is_text)
+    groups = [Group(learned)]
+    sorter = _Sorter(rows, groups, observe, is_text)
+    sorter.fit([i for i in range(len(rows)) if i not in strays])
+    alike: dict[frozenset[tuple[_Path, str]], list[int]] = {}
+    for index, signs in sorted(strays.items()):
+        alike.setdefault(frozenset(signs), []).append(index)
+    for indices in alike.values():
+        sorter.place(indices)
+    for group in groups:
+        group.rows.sort()
+    return [groups[0], *sorted(groups[1:], key=lambda group: group.rows[0])]
+
+
+@dataclass(slots=True)
+class _Sorter:
+    rows: Sequence[_Row]
+    groups: list[Group]
+    observe: Callable[[Sequence[_Row]], Observed]
+    is_text: Callable[[str], bool]
+
+    def fit(self, indices: list[int]) -> None:
+        """Put rows that have the types learned into the first group, as far as their news agree."""
+        if not indices:
+            return
+        first = self.groups[0]
+        merged = first.seen.merge(self.observe([self.rows[i] for i in indices]))
+        if _keeps(first.seen, merged) and self._mixed(merged) <= self._mixed(first.seen):
+            first.seen = merged
+            first.rows += indices
+        elif len(indices) == 1:
+            self.place(indices)
+        else:
+            half = len(indices) // 2
+            self.fit(indices[:half])
+            self.fit(indices[half:])
+
+    def place(self, indices: list[int]) -> None:
+        """Put rows into the first of the other groups that agrees with them, or into one more."""
+        seen = self.observe([self.rows[i] for i in indices])
+        if self._mixed(seen) and len(indices) > 1:
+            half = len(indices) // 2
+            self.place(indices[:half])
+            self.place(indices[half:])
+            return
+        for group in self.groups[1:]:
+            merged = group.seen.merge(seen)
+            if self._mixed(merged) <= self._mixed(seen) | self._mixed(group.seen):
+                group.seen = merged
+                group.rows += indices
+                return
+        self.groups.append(Group(seen, list(indices)))
+
+    def _mixed(self, seen: Observed) -> frozenset[_Path]:
+        """Paths that hold text only because of kinds that met, but for the values of maps."""
+        found: set[_Path] = set()
+        todo: list[tuple[_Path, Observed]] = [
+            ((name,), column) for name, column in seen.fields.items() if not self.is_text(name)
+        ]
+        while todo:
+            path, column = todo.pop()
+            if column.is_mixed:
+                found.add(path)
+            todo += [((*path, name), member) for name, member in column.fields.items()]
+            if column.item is not None:
+                todo.append(((*path, "[]"), column.item))
+        return frozenset(found)
+
+
+def _keeps(old: Observed, new: Observed) -> bool:
+    """Whether everything that had a type has it still; an object may have become a map."""
+    if not old.kinds:
+        return True
+    if old.kinds == {"struct"} == new.kinds:
+        return all(_keeps(member, new.fields[name]) for name, member in old.fields.items())
+    if old.kinds == {"list"} == new.kinds:
+        return old.item is None or _keeps(old.item, new.item or Observed())
+    return new.kinds == {"map"} or old.type() == new.type()
+
+
+def _strays(
+    rows: Sequence[_Row], learned: Observed, is_text: Callable[[str], bool]
+) -> dict[int, set[tuple[_Path, str]]]:
+    """The rows with values of other types than learned, and at which paths they are of which kind."""
+    strays: dict[int, set[tuple[_Path, str]]] = {}
+    for name, seen in learned.fields.items():
+        if is_text(name):
+            continue
+        values = [row.get(name) for row in rows]
+        _mark(values, range(len(rows)), seen, (name,), strays)
+    return strays
+
+
+def _mark(
+    values: Sequence[object],
+    owners: Sequence[int],
+    seen: Observed,
+    path: _Path,
+    strays: dict[int, set[tuple[_Path, str]]],
+) -> None:
+    if not seen.kinds:
+        return
+    nested: dict[str, tuple[list[Any], list[int]]] = {"struct": ([], []), "list": ([], [])}
+    fits = _judge(seen)
+    for value, owner in zip(values, owners, strict=True):
+        if value is None:
+            continue
+        plain = known(value, seen.column)
+        name = kind_of(plain)
+        if name in nested and not seen.is_text:
+            nested[name][0].append(plain)
+            nested[name][1].append(owner)
+        elif name is not None and not fits(name, plain):
+            strays.setdefault(owner, set()).add((path, name))
+    for name, (inner, theirs) in nested.items():
+        if not inner:
+            continue
+        if name in seen.kinds or (name == "struct" and "map" in seen.kinds):
+            _mark_inner(inner, theirs, seen, path, strays)
+        else:
+            for owner in theirs:
+                strays.setdefault(owner, set()).add((path, name))
+
+
+def _mark_inner(
+    values: list[Any],
+    owners: list[int],
+    seen: Observed,
+    path: _Path,
+    strays: dict[int, set[tuple[_Path, str]]],
+) -> None:
+    if type(values[0]) is not dict:
+        theirs = [owner for owner, items in zip(owners, values, strict=True) for _ in items]
+        _mark(list(chain.from_iterable(values)), theirs, seen.element(), (*path, "[]"), strays)
+    elif seen.value is not None:
+        theirs = [owner for owner, items in zip(owners, values, strict=True) for _ in items]
+        _mark(list(chain.from_iterable(map(dict.values, values))), theirs, seen.value, (*path, "*"), strays)
+    else:
+        for name, member in seen.fields.items():
+            column = [value.get(name) for value in values]
+            _mark(column, owners, member, (*path, name), strays)
+
+
+def _judge(seen: Observed) -> Callable[[str, Any], bool]:
+    """Whether a value of a kind has the type learned."""
+    kinds, kind = seen.kinds, seen.type()
+
+    def fits(name: str, value: Any) -> bool:
+        if name == "integer" and "number" in kinds and pa.types.is_float64(kind):
+            return abs(value) <= EXACT_IN_DOUBLE
+        if name in ("integer", "decimal") and kinds <= {"integer", "decimal"}:
+            return _fits_number(value, name, kind)
+        if name == "date" and kinds & {"date", "naive timestamp"}:
+            return kinds <= {"date", "naive timestamp"}
+        return name in kinds or (name in ("struct", "list") and "json" in kinds)
+
+    return fits
+
+
+def _fits_number(value: int | Decimal, name: str, kind: pa.DataType) -> bool:
+    if pa.types.is_int64(kind):
+        return name == "integer" and -(1 << 63) <= value < 1 << 63
+    alone = Observed()
+    alone.observe([value])
+    if not pa.types.is_decimal(kind):
+        return True
+    own = alone.type()
+    if pa.types.is_string(own):
+        return False
+    scale = alone.scale
+    whole = max(alone.digits, len(str(abs(value))) if name == "integer" else 0)
+    return scale <= kind.scale and whole <= kind.precision - kind.scale

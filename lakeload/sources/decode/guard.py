@@ -1,0 +1,115 @@
+"""A check in C that rows have just the types learned: what makes the fast path of reading rows safe.
+
+`pa.array` with a known type cuts floats to integers, drops keys it does not know and forgets zones. msgspec
+knows the exact types of Python values, so rows pass a type compiled for it from what was learned before
+they go to Arrow. Values that Arrow would change are not expressible here and take the other path (`lift`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import operator
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Annotated, Any, Optional
+from uuid import UUID
+
+import msgspec
+
+from lakeload.sources.decode.infer import Observed
+
+_CHUNK = 1000
+"""Rows checked at a time: msgspec builds objects on the way, and more of them wake the garbage collector."""
+_NATIVE = (bytes, bytearray, dt.datetime, dt.date, dt.time, dt.timedelta, UUID)
+_PYTHON: dict[str, Any] = {
+    "boolean": bool,
+    "integer": int,
+    "number": float,
+    "string": str,
+    "binary": bytes,
+    "decimal": Decimal,
+    "date": dt.date,
+    "time": Annotated[dt.time, msgspec.Meta(tz=False)],
+    "duration": dt.timedelta,
+    "naive timestamp": Annotated[dt.datetime, msgspec.Meta(tz=False)],
+    "timestamp": Annotated[dt.datetime, msgspec.Meta(tz=True)],
+}
+_TOGETHER = (frozenset({"integer", "number"}), frozenset({"integer", "decimal"}))
+"""Kinds of one type that Arrow converts exactly."""
+
+
+class Guard:
+    """Accepts rows whose usual columns have the types learned, and nothing else.
+
+    Args:
+        columns: What was learned of each column.
+        odd: Columns that anything may stand in.
+    """
+
+    def __init__(self, columns: dict[str, Observed], odd: frozenset[str]) -> None:
+        usual = [seen for name, seen in columns.items() if name not in odd]
+        # As a built-in type, decimals would pass for floats.
+        native = _NATIVE if any(map(_has_floats, usual)) else (*_NATIVE, Decimal)
+        kinds = {name: Any if name in odd else _or_null(seen) for name, seen in columns.items()}
+        self._kind: Any = list[_struct(kinds)]  # type: ignore[misc]  # built at run time
+        self._convert = functools.partial(msgspec.convert, type=self._kind, strict=True, builtin_types=native)
+
+    def accepts(self, rows: Sequence[object]) -> bool:
+        """Whether all rows are as expected."""
+        try:
+            for start in range(0, len(rows), _CHUNK):
+                self._convert(rows[start : start + _CHUNK])
+        except (msgspec.ValidationError, ValueError, TypeError, RecursionError):
+            return False
+        return True
+
+
+def is_usual(seen: Observed) -> bool:
+    """Whether a guard can tell values of the type, and Arrow builds them without changing any."""
+    kinds = seen.kinds
+    if len(kinds) > 1 and kinds not in _TOGETHER:
+        return False
+    if seen.foreign or kinds & {"map", "json", "zoned time"} or not all(map(is_sayable, seen.fields)):
+        return False
+    below = (*seen.fields.values(), *filter(None, (seen.item,)))
+    floats, decimals = _has_floats(seen), _has_decimals(seen)
+    return not (floats and decimals) and all(map(is_usual, below))
+
+
+def is_sayable(name: str) -> bool:
+    """Whether msgspec accepts it as the name of a member."""
+    return name.isprintable() and '"' not in name and "\\" not in name
+
+
+def _has_floats(seen: Observed) -> bool:
+    return "number" in seen.kinds or any(map(_has_floats, _below(seen)))
+
+
+def _has_decimals(seen: Observed) -> bool:
+    return "decimal" in seen.kinds or any(map(_has_decimals, _below(seen)))
+
+
+def _below(seen: Observed) -> list[Observed]:
+    return [*seen.fields.values(), *filter(None, (seen.item, seen.value))]
+
+
+def _or_null(seen: Observed) -> Any:
+    return Optional[_expected(seen)]  # noqa: UP045 - a type built at run time, perhaps of None
+
+
+def _expected(seen: Observed) -> Any:
+    kinds = seen.kinds
+    if "struct" in kinds:
+        return _struct({name: _or_null(member) for name, member in seen.fields.items()})
+    if "list" in kinds:
+        return list[_or_null(seen.item or Observed())]  # type: ignore[misc]  # built at run time
+    if kinds == {"integer", "number"}:
+        return float
+    return functools.reduce(operator.or_, [_PYTHON[kind] for kind in sorted(kinds)]) if kinds else None
+
+
+def _struct(members: dict[str, Any]) -> Any:
+    rename = {f"f{i}": name for i, name in enumerate(members)}
+    fields = [(f"f{i}", kind, None) for i, kind in enumerate(members.values())]
+    return msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, gc=False)

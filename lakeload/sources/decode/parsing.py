@@ -1,0 +1,174 @@
+"""The fast way: JSON straight into Arrow, in the schema learned so far, or not at all.
+
+Part of extract, used by `jsonl`. pyarrow's parser makes no Python objects, but takes more than it should:
+what it may have changed or invented is found here by checks that cost a small part of the parsing, and then
+the piece goes the exact way.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+
+from lakeload.sources.decode.coerce import Hint, carrier
+from lakeload.sources.decode.infer import EXACT_IN_DOUBLE, Observed
+from lakeload.sources.decode.literals import rounds
+
+_OBJECT = re.compile(rb"\s*\{")
+_NULL_RECORD = re.compile(rb"\}\s*null")
+
+
+class _Unparsable(Exception):  # noqa: N818 - a finding, not an error
+    """The parser has no type for what was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsing:
+    """How to parse pieces of a source.
+
+    Args:
+        schema: Types of the members of a record; `None` where the parser knows no such types, as maps.
+        doubles: Whether doubles are among them, into which the parser rounds.
+    """
+
+    schema: pa.Schema | None
+    doubles: bool = False
+
+    @classmethod
+    def of(cls, seen: Observed, hint: Hint, before: Parsing | None = None) -> Parsing:
+        """The parsing that suits most of what was seen.
+
+        Where values have no common type, the piece with the odd ones pays: others are parsed as before.
+
+        Args:
+            seen: What was seen of the records.
+            hint: Type a column must have, if known.
+            before: The parsing so far.
+        """
+        known = before.schema if before is not None and before.schema is not None else pa.schema([])
+        fields = []
+        try:
+            for name, column in seen.fields.items():
+                index = known.get_field_index(name)
+                own = _parsed_as(column, None if index < 0 else known.field(index).type)
+                wanted = hint(name)
+                fields.append(pa.field(name, own if wanted is None else carrier(column, wanted)))
+        except _Unparsable:
+            return cls(None)
+        doubles = any(_has(field.type, pa.types.is_floating) for field in fields)
+        return cls(pa.schema(fields), doubles)
+
+    def parse(self, piece: bytes, hint: Hint) -> pa.Table | None:
+        """The records of the piece; `None` where the parser refuses or would not be exact."""
+        # The parser crashes the process on a block that begins with `null`.
+        if self.schema is None or not _OBJECT.match(piece) or not (piece.isascii() or _is_utf8(piece)):
+            return None
+        rounded, long = rounds(piece) if self.doubles else (False, False)
+        if rounded:
+            return None
+        table = _parse(piece, self.schema)
+        if table is None or not table.num_rows:
+            return None
+        # The parser reads a bare `null` as a record of nulls. After the first record, an object, the first
+        # of them follows a brace.
+        if all(column.null_count for column in table.columns) and _NULL_RECORD.search(piece):
+            return None
+        for field, column in zip(table.schema, table.columns, strict=True):
+            if pa.types.is_decimal(field.type) and hint(field.name) is not None:
+                continue
+            if not all(_exact_leaves(chunk, long=long) for chunk in column.chunks):
+                return None
+        return table
+
+
+def _parse(piece: bytes, schema: pa.Schema) -> pa.Table | None:
+    try:
+        table = pyarrow.json.read_json(
+            pa.BufferReader(piece),
+            read_options=pyarrow.json.ReadOptions(
+                use_threads=False, block_size=max(len(piece) + 16, 1 << 10)
+            ),
+            parse_options=pyarrow.json.ParseOptions(
+                explicit_schema=schema, unexpected_field_behavior="error", newlines_in_values=False
+            ),
+        )
+        # Cheap, and finds the wrong offsets the parser leaves after leading nulls in some lists.
+        table.validate()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+    return table
+
+
+def _parsed_as(seen: Observed, before: pa.DataType | None) -> pa.DataType:
+    """The type to parse a path as: that of all its values, or else the one it had before they were mixed."""
+    kinds = seen.kinds
+    if kinds <= {"string", "json"}:
+        return pa.string() if kinds else pa.null()
+    if len(kinds) > 1 and seen.is_mixed:
+        kinds = _kinds_before(seen, before)
+    if kinds == {"struct"}:
+        inner = before if before is not None and pa.types.is_struct(before) else pa.struct([])
+        return pa.struct(
+            [
+                pa.field(name, _parsed_as(member, _member_type(inner, name)))
+                for name, member in seen.fields.items()
+            ]
+        )
+    if kinds == {"list"}:
+        item = before.value_type if before is not None and pa.types.is_list(before) else None
+        return pa.list_(_parsed_as(seen.element(), item))
+    if "map" in kinds:
+        raise _Unparsable
+    if len(kinds) > 1 and seen.is_mixed:
+        return pa.string() if before is None or pa.types.is_nested(before) else before
+    return seen.type()
+
+
+def _kinds_before(seen: Observed, before: pa.DataType | None) -> set[str]:
+    if before is not None and pa.types.is_struct(before) and "struct" in seen.kinds:
+        return {"struct"}
+    if before is not None and pa.types.is_list(before) and "list" in seen.kinds:
+        return {"list"}
+    return seen.kinds - {"map"}
+
+
+def _member_type(kind: pa.DataType, name: str) -> pa.DataType | None:
+    index = kind.get_field_index(name)
+    return None if index < 0 else kind.field(index).type
+
+
+def _has(kind: pa.DataType, test: object) -> bool:
+    children = [kind.field(index).type for index in range(kind.num_fields)]
+    return bool(test(kind)) or any(_has(child, test) for child in children)  # type: ignore[operator]  # a predicate of pyarrow
+
+
+def _is_utf8(piece: bytes) -> bool:
+    text = pa.Array.from_buffers(
+        pa.large_utf8(),
+        1,
+        [None, pa.py_buffer(b"\0" * 8 + len(piece).to_bytes(8, "little")), pa.py_buffer(piece)],
+    )
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _exact_leaves(array: pa.Array, *, long: bool) -> bool:
+    """Whether no number can have been changed; `long`: there are whole literals no double may hold."""
+    kind = array.type
+    if pa.types.is_floating(kind):
+        # False for large magnitudes, NaN and infinities; nulls do not count.
+        bound = float(EXACT_IN_DOUBLE) if long else float("inf")
+        return pc.all(pc.less(pc.abs(array), bound)).as_py() is not False
+    if pa.types.is_struct(kind):
+        return all(_exact_leaves(array.field(index), long=long) for index in range(kind.num_fields))
+    if pa.types.is_list(kind):
+        return _exact_leaves(array.values, long=long)
+    # Decimals nobody asked for: the parser takes text for them too, which would change its type.
+    return not pa.types.is_decimal(kind)

@@ -1,0 +1,88 @@
+"""The way back from child tables to nested rows, for tests that compare what was loaded with what is there.
+
+Works from the columns that tie the tables together and the names they were given, and knows nothing of how
+they were taken apart. What child tables do not tell apart comes back as the lesser of the two: see `pruned`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+
+from lakeload.model.naming import PATH, SOURCE, source_parts
+from lakeload.model.table import INDEX, PARENT_ID, ROW_ID
+
+Path = tuple[str, ...]
+
+
+def rebuild(tables: dict[Path, pa.Table]) -> list[dict[str, Any]]:
+    """The root's rows with the rows of all child tables back in them, in the root table's order.
+
+    Args:
+        tables: Tables by their path of source names, the root under `()`.
+
+    Returns:
+        Rows in the source's names, `pruned`. Elements of a child table whose only column is `value` are
+        these values; so an object with the one member `value` is not told from its value.
+    """
+    lists: dict[Path, dict[str, list[tuple[int, Any]]]] = {}
+    for path in sorted(tables, key=len, reverse=True):
+        ways = {child[len(path) :]: found for child, found in lists.items() if _parent(child, tables) == path}
+        names = [(_path(field), field.name) for field in tables[path].schema if not _tie(field.name)]
+        bare = bool(path) and {way for way, _ in names} | ways.keys() <= {("value",)}
+        lists[path] = {}
+        for row in tables[path].to_pylist():
+            record: dict[str, Any] = {}
+            for way, name in names:
+                _put(record, way, row[name])
+            for way, found in ways.items():
+                elements = sorted(found.get(row[ROW_ID], []), key=lambda element: element[0])
+                assert [index for index, _ in elements] == list(range(len(elements)))
+                _put(record, way, [element for _, element in elements])
+            value = pruned(record.get("value") if bare else record)
+            lists[path].setdefault(row.get(PARENT_ID, ""), []).append((row.get(INDEX, 0), value))
+    for path, found in lists.items():
+        above = _parent(path, tables)
+        assert above is None or found.keys() <= set(tables[above].column(ROW_ID).to_pylist())
+    return [value or {} for _, value in lists[()].get("", [])]
+
+
+def pruned(value: Any) -> Any:
+    """What is left of a value when null, empty and missing are one: `None` where nothing is.
+
+    Elements of lists keep their place.
+    """
+    if isinstance(value, dict):
+        kept = {name: pruned(member) for name, member in value.items()}
+        return {name: member for name, member in kept.items() if member is not None} or None
+    if isinstance(value, list):
+        return [pruned(element) for element in value] or None
+    return value
+
+
+def _parent(path: Path, tables: dict[Path, pa.Table]) -> Path | None:
+    above = [path[:length] for length in range(len(path)) if path[:length] in tables]
+    return above[-1] if above else None
+
+
+def _tie(name: str) -> bool:
+    return name.startswith("_lakeload_")
+
+
+def _path(field: pa.Field) -> Path:
+    metadata = field.metadata or {}
+    if PATH in metadata:
+        return tuple(json.loads(metadata[PATH]))
+    if metadata.get(SOURCE):
+        return tuple(source_parts(metadata[SOURCE].decode()))
+    return (field.name,)
+
+
+def _put(record: dict[str, Any], way: Path, value: Any) -> None:
+    for name in way[:-1]:
+        if record.get(name) is None:
+            record[name] = {}
+        record = record[name]
+    record[way[-1]] = value
