@@ -1,4 +1,4 @@
-"""What a right answer to loading the generated events looks like: one row, and the rows of every list in it."""
+"""What loading the generated events must give: one row per event, and one per element of every list."""
 
 from __future__ import annotations
 

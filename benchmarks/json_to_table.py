@@ -20,8 +20,8 @@ def run(options: Options) -> Result:
     result.notes = [
         f"Input: {source.stat().st_size / 1e6:.0f} MB of generated GitHub-like events, one file.",
         "DuckDB writes a bare Parquet file, no table; dlt flattens structs and makes child tables of lists.",
-        "Checked: row count, and a checksum over every level of nesting; where lists become child tables, of the "
-        "event table and of each child table with positions in the lists.",
+        "Checked: row count, and a checksum over every level of nesting.",
+        "With child tables: those of the event table and of each child table, positions in lists included.",
     ]
     right = expected(relation(source), NESTED)
     competitors = [_lakeload(source, [kind], right) for kind in ("delta", "iceberg")]

@@ -8,7 +8,7 @@ quarantine itself is never changed. Rows that fail again are put aside anew, wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,16 +80,19 @@ def replay(
         >>> import tempfile, lakeload
         >>> lake = lakeload.Lakehouse(tempfile.mkdtemp())
         >>> report = lakeload.load([{"n": 1}], lake, table="t")
-        >>> report = lakeload.load([{"n": "two"}, {"n": 3}], lake, table="t", contract={"types": "quarantine"})
+        >>> report = lakeload.load([{"n": "two"}], lake, table="t", contract={"types": "quarantine"})
         >>> replay(lake, "t", transform=lambda row: {"n": 2}).tables["t"].rows
         1
     """
     lake = lake if isinstance(lake, Lakehouse) else Lakehouse(lake)
     spec = table.spec if isinstance(table, Resource) else table_spec(table)
-    spec = replace(spec, name=table_name(spec.name), mode=Append(), cursor=None)
-    asked = table_spec(spec.name, schema=schema)
+    name = table_name(spec.name)
+    asked = table_spec(name, schema=schema)
     spec = replace(
         spec,
+        name=name,
+        mode=Append(),
+        cursor=None,
         contract=Contract.parse(contract).over(spec.contract),
         rules=spec.rules if rules is None else parse_rules(rules),
         schema=spec.schema if schema is None else asked.schema,
@@ -101,7 +104,7 @@ def replay(
 
 
 class _Taken:
-    """The rows of a quarantine that no replay has taken, and, once they are read, which loads they were of."""
+    """Rows of a quarantine that no replay has taken; once they are read, which loads they were of."""
 
     def __init__(self, lake: Lakehouse, spec: TableSpec, transform: Transform | None) -> None:
         self._lake, self._spec, self._transform = lake, spec, transform
@@ -118,17 +121,16 @@ class _Taken:
         aside = self._quarantine()
         if aside is None:
             return
-        found = pa.table({LOAD_ID: aside.scan([LOAD_ID]).read_all().column(LOAD_ID)})
-        counted = found.group_by(LOAD_ID).aggregate([([], "count_all")])
+        counted = aside.scan([LOAD_ID]).read_all().group_by(LOAD_ID).aggregate([([], "count_all")])
         rows = dict(zip(*(column.to_pylist() for column in counted.columns), strict=True))
-        fresh = {load: count for load, count in rows.items() if load not in since}
+        fresh = {load: str(count) for load, count in rows.items() if load not in since}
         if not fresh:
             return
         for batch in aside.scan():
             # Another load can have come since the loads were counted: the next replay takes it.
             new = batch.filter(pc.is_in(batch.column(LOAD_ID), pa.array(list(fresh), pa.string())))
             yield from self._decoded(new)
-        self._positions |= {load: str(count) for load, count in fresh.items()}
+        self._positions |= fresh
 
     def _quarantine(self) -> LakeTable | None:
         if self._lake.readable(self._name):
@@ -151,31 +153,34 @@ class _Taken:
             except LakeloadError as error:
                 error.table = self._name
                 raise
-            numbers = chosen.column("row")
-            if self._transform is not None:
-                batch, numbers = _mended(batch, numbers, self._transform)
-            facts = {**(batch.schema.metadata or {}), ATTEMPT: str(kind["attempt"] or 1).encode()}
-            yield batch.append_column(SOURCE_ROW, numbers).replace_schema_metadata(facts)
+            facts = {ATTEMPT: str(kind["attempt"] or 1).encode()}
+            batch = batch.append_column(SOURCE_ROW, chosen.column("row"))
+            for one in [batch] if self._transform is None else _mended(batch, self._transform):
+                yield one.replace_schema_metadata({**(one.schema.metadata or {}), **facts})
 
 
 def _equals(column: pa.Array, value: object) -> pa.Array:
-    return column.is_null() if value is None else pc.fill_null(pc.equal(column, value), False)  # noqa: FBT003 - Arrow's signature
+    return column.is_null() if value is None else pc.fill_null(pc.equal(column, value), False)
 
 
-def _mended(
-    batch: pa.RecordBatch, numbers: pa.Array, transform: Transform
-) -> tuple[pa.RecordBatch, pa.Array]:
+def _mended(batch: pa.RecordBatch, transform: Transform) -> Iterator[pa.RecordBatch]:
     """The rows the transform gives, in the types they had where they still fit; a call for each row."""
     from lakeload.sources.decode.expectation import Expectation
     from lakeload.sources.decode.rows import RowDecoder
 
-    given = [transform(row) for row in batch.to_pylist()]
-    kept = [i for i, row in enumerate(given) if row is not None]
-    (made,) = RowDecoder(Expectation()).decode([given[i] for i in kept]) if kept else (batch.slice(0, 0),)
-    columns = [_as_before(made.column(name), batch, name) for name in made.schema.names]
-    facts = made.schema.metadata or batch.schema.metadata
-    mended = pa.record_batch(columns, names=made.schema.names).replace_schema_metadata(facts)
-    return mended, numbers.take(pa.array(kept, pa.int64()))
+    given = [transform(row) for row in batch.drop_columns([SOURCE_ROW]).to_pylist()]
+    kept = pa.array([i for i, row in enumerate(given) if row is not None], pa.int64())
+    if not len(kept):
+        return
+    numbers = batch.column(SOURCE_ROW).take(kept)
+    # Apart: rows mended and rows left alone can have different types in one column.
+    for made in RowDecoder(Expectation(apart=True)).decode([row for row in given if row is not None]):
+        found = made.schema.get_field_index(SOURCE_ROW)
+        own = numbers if found < 0 else numbers.take(pc.subtract(made.column(found), 1))
+        names = [name for name in made.schema.names if name != SOURCE_ROW]
+        columns = [_as_before(made.column(name), batch, name) for name in names]
+        again = pa.record_batch([*columns, own], names=[*names, SOURCE_ROW])
+        yield again.replace_schema_metadata(made.schema.metadata or batch.schema.metadata)
 
 
 def _as_before(column: pa.Array, batch: pa.RecordBatch, name: str) -> pa.Array:

@@ -52,7 +52,9 @@ def plan(changeset: Changeset, base: View | None, *, table: str, at: int) -> lis
     if base:
         _check_removed(changeset, base, removed, table)
     definition = changed(changeset, base, table=table) if base else created(changeset, table=table, at=at)
-    if not (definition or removed or changeset.add):
+    # A position without rows is a change too: that of a load whose rows were all put aside.
+    moves = changeset.token is not None and changeset.remove is None
+    if not (definition or removed or changeset.add or moves):
         return []
     files = _files_in(changeset, base, definition, table)
     actions = [_commit_info(changeset, base, files.columns, len(removed), at), *definition]

@@ -154,7 +154,8 @@ def _types(old: pa.DataType, new: pa.DataType, path: Path) -> Iterator[Differenc
 
 def _widens(old: pa.DataType, new: pa.DataType) -> bool:
     # Text holds every value of any leaf (as its canonical text), which the lattice of pairs may not say.
-    return bool(pa.types.is_string(new) or new.equals(widen(old, new)))
+    wide = widen(old, new)
+    return bool(pa.types.is_string(new) or (wide is not None and new.equals(wide)))
 
 
 def _kind(kind: pa.DataType) -> str:

@@ -188,7 +188,7 @@ def excerpt(array: pa.Array) -> str:
 
 
 def _indices(length: int) -> pa.Array:
-    return pa.array(range(length), pa.int64())
+    return pa.arange(0, length)
 
 
 def _remedy(found: Finding, *, frozen: bool) -> str:

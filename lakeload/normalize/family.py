@@ -29,7 +29,7 @@ from lakeload.normalize.known import known_columns
 from lakeload.normalize.naming import child_table_name
 from lakeload.normalize.normalizer import Normalizer
 from lakeload.normalize.quarantine import QUARANTINE_SCHEMA, quarantine_rows
-from lakeload.normalize.rules import RuleCount, Rules
+from lakeload.normalize.rules import RuleCount, Rules, without_values
 from lakeload.normalize.shape import Part, RowIds, Shape
 from lakeload.normalize.tally import Tally
 
@@ -138,7 +138,8 @@ class Family:
         failed = self._failing(made, source)
         gone = _rows(failed)
         for part, member, rows in made:
-            yield member, _rows_not_of(rows, part, gone) if len(gone) else rows
+            kept = rows if part.path else without_values(rows, failed)
+            yield member, _rows_not_of(kept, part, gone) if len(gone) else kept
         yield from self._put_aside(source, failed)
 
     def _shape(self, schema: pa.Schema) -> Shape:
@@ -156,11 +157,14 @@ class Family:
         self, parts: Sequence[Part], source: _Source
     ) -> tuple[list[tuple[Part, Member, pa.RecordBatch]], list[Rejection]]:
         """Each part in its table's columns, and what does not fit, by rows of the source."""
-        made, rejections = [], list[Rejection]()
+        made, rejections, lost = [], list[Rejection](), list[Path]()
         for part in parts:
+            if any(part.path[: len(path)] == path for path in lost):
+                continue  # what is below a table that does not come to be goes with it
             refusal = None if part.path in self._members else self._new_child(part, source)
             if refusal is not None:
                 rejections.append(refusal)
+                lost.append(part.path)
                 continue
             member = self._members[part.path]
             shaped = member.normalizer.apply(part.batch, source.numbering(part.origin))

@@ -21,11 +21,13 @@ class Hint:
     """What the user asks of one column.
 
     Args:
-        given: Its type with members in the user's names; sources decode to this.
+        given: Its storage type with members in the user's names; sources decode to this.
+        asked: Its type as the user wrote it, members named as in the table.
         field: The column as the table gets it.
     """
 
     given: pa.DataType
+    asked: pa.DataType
     field: pa.Field
 
     @property
@@ -59,5 +61,5 @@ def read_hints(
         kind = incoming_type(named.type, None, formats, (named.name,))
         stored = None if kind is None else storage_type(field.type, formats)
         if kind is not None and stored is not None:
-            found[named.name] = Hint(stored, named.with_type(kind))
+            found[named.name] = Hint(stored, named.type, named.with_type(kind))
     return found

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from lakeload.errors import SchemaError
+from lakeload.model.naming import only_source
 from lakeload.model.schema import children, with_children
 from lakeload.model.types import is_list, is_uuid, storage_type
 
@@ -89,7 +90,7 @@ def _struct(
         asked = hinted.pop(field.name, None)
         kind = incoming_type(field.type, None if asked is None else asked.type, formats, (*path, field.name))
         if kind is not None:
-            found.append(pa.field(field.name, kind, metadata=field.metadata))
+            found.append(pa.field(field.name, kind, metadata=only_source(field)))
     found.extend(hinted.values())
     return pa.struct(found) if found else None
 
@@ -128,7 +129,8 @@ class Permission:
 
         Example:
             >>> frozen = Permission(columns=False, types=False)
-            >>> frozen.fields([pa.field("a", pa.int32())], [pa.field("a", pa.string()), pa.field("b", pa.int8())])
+            >>> incoming = [pa.field("a", pa.string()), pa.field("b", pa.int8())]
+            >>> frozen.fields([pa.field("a", pa.int32())], incoming)
             [pyarrow.Field<a: int32>]
         """
         there = {field.name: field.type for field in known}

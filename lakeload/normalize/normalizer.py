@@ -92,6 +92,7 @@ class Normalizer:
         self._names = Names(spec.naming, max_length=spec.max_name_length, owned=owned)
         with self._located():
             self._hints = read_hints(spec.schema, self._names, self._schema, self._formats)
+        self._asked = {name: hint.asked for name, hint in self._hints.items()}
         self._hint_types = {name: hint.field.type for name, hint in self._hints.items()}
         if state is None:
             fields = [hint.field for hint in self._hints.values()]
@@ -282,16 +283,23 @@ class Normalizer:
         if plan is None:
             renamed = self._rename(source)
             if self._state is None:
-                self._schema = credited(self._schema, renamed, self._hint_types)
+                self._credit(renamed)
             decided = self._evolve(batch, renamed)
             fillers = {name: fill for name, fill in self._fillers.items() if name in self._schema.names}
-            plan = NormalizePlan.compile(source, renamed, self._schema, fillers, self._hint_types)
+            plan = NormalizePlan.compile(source, renamed, self._schema, fillers, self._asked)
             if not decided:  # the next batch of this schema may say more
                 return plan
         self._plans[key] = self._last_plan = plan
         if len(self._plans) > _PLANS_KEPT:
             self._plans.popitem(last=False)
         return plan
+
+    def _credit(self, renamed: pa.Schema) -> None:
+        """Note which source names came to be those of hinted columns."""
+        schema = credited(self._schema, renamed, self._hint_types)
+        if not schema.equals(self._schema, check_metadata=True):
+            self._schema = schema
+            self._forget_plans()
 
     def _rename(self, source: pa.Schema) -> pa.Schema:
         return self._names.rename(source, self._schema, self._hint_types)
@@ -346,7 +354,7 @@ class Normalizer:
             raise SchemaError(
                 "the table lacks a column for its child tables, and the contract freezes columns",
                 column=missing[0],
-                hint="Let the contract evolve columns for one load, or keep lists in their rows with nesting.",
+                hint="Let the contract evolve columns for one load, or keep lists in their rows.",
             )
 
     def _order(self, given: Sequence[str], own: Sequence[pa.Field]) -> None:

@@ -9,18 +9,20 @@ once, because nothing in it changes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakeload.model.nested_arrays import elements
+from lakeload.model.relabel import relabel
 from lakeload.model.schema import children
 from lakeload.normalize.coerce import Convert, same_bytes
 from lakeload.normalize.incoming import Path
-from lakeload.normalize.nested import conversion, relabel
-from lakeload.normalize.sieve import Finding, Sieve, Unknown, compile_sieve, emptied, refusing, shake
+from lakeload.normalize.nested import conversion
+from lakeload.normalize.sieve import Finding, Sieve, Unknown, as_list, compile_sieve, emptied, refusing, shake
 
 UNTYPED = b"lakeload.untyped"
 """Schema metadata of batches from sources that have no dates, times or bytes: JSON and Python rows."""
@@ -139,7 +141,7 @@ class NormalizePlan:
             renamed: The same fields under the names of the lake.
             target: The table's schema.
             fillers: Columns that are made here, by name.
-            hints: Storage types the user asked for, by name in the lake.
+            hints: Types the user asked for, by name in the lake, with the user's units.
 
         Example:
             >>> source, target = pa.schema([("n", pa.int32())]), pa.schema([("n", pa.int64())])
@@ -215,7 +217,8 @@ class NormalizePlan:
 
         Example:
             >>> source = pa.schema([("userId", pa.uint8()), ("x", pa.string())])
-            >>> renamed, target = source.rename_columns(["user_id", "x"]), pa.schema([("user_id", pa.int32())])
+            >>> renamed = pa.schema([("user_id", pa.uint8()), ("x", pa.string())])
+            >>> target = pa.schema([("user_id", pa.int32())])
             >>> print(NormalizePlan.compile(source, renamed, target, {}).explain())
             source | table   | type          | how
             -------|---------|---------------|-----------------------------------
@@ -242,10 +245,11 @@ class _Compiler:
 
     def step(self, i: int, kind: pa.DataType, field: pa.Field) -> Step:
         raw, path = self.source.field(i), (field.name,)
-        sieve = compile_sieve(kind, field.type, self.hints.get(field.name), path, untyped=self.untyped)
+        given = self.hints.get(field.name)
+        sieve = compile_sieve(kind, field.type, given, path, untyped=self.untyped)
         barred = refusing(sieve)
         left = kind if barred is None else emptied(kind, barred)
-        convert = conversion(left, field.type, path)
+        convert = conversion(left, field.type, path, given=given)
         result = _physical(left, field.type) if convert is None else field.type
         return Step(raw.name, field.name, i, raw.type, result, sieve, barred, convert)
 
@@ -261,40 +265,18 @@ def fingerprint(schema: pa.Schema) -> str:
 
 def null_rows(array: pa.Array, path: Path) -> pa.Array:
     """Rows, as int64 indices, whose field at `path` inside is null under parents that are not."""
-    rows = None
-    while True:
-        if not path or len(array) == 0:
-            found = pc.indices_nonzero(_decoded(array).is_null())
-            return (found if rows is None else pc.unique(rows.take(found))).cast(pa.int64())
-        alive = pc.indices_nonzero(array.is_valid())
-        array = array.drop_null() if array.null_count else array
-        rows = alive if rows is None else rows.take(alive)
+    rows = pa.arange(0, len(array))
+    for name in path:
+        rows, array = rows.filter(array.is_valid()), array.drop_null()
         if pa.types.is_struct(array.type):
-            array = array.field(path[0])
-        else:
-            rows = rows.take(pc.list_parent_indices(_as_list(array)))
-            array = _inside(array)
-        path = path[1:]
-
-
-def _decoded(array: pa.Array) -> pa.Array:
-    hidden = pa.types.is_dictionary(array.type) and array.dictionary.null_count
-    return array.dictionary_decode() if hidden else array
-
-
-def _as_list(array: pa.Array) -> pa.Array:
-    """A list or map without nulls as a list of the same lengths whose elements do not matter."""
-    if not pa.types.is_map(array.type):
-        return array
-    first, last = array.offsets[0].as_py(), array.offsets[-1].as_py()
-    return pa.ListArray.from_arrays(pc.subtract(array.offsets, first), pa.nulls(last - first))
-
-
-def _inside(array: pa.Array) -> pa.Array:
-    if not pa.types.is_map(array.type):
-        return array.flatten()
-    first, last = array.offsets[0].as_py(), array.offsets[-1].as_py()
-    return array.items.slice(first, last - first)
+            array = array.field(name)
+            continue
+        inside = elements(as_list(array) if pa.types.is_map(array.type) else array)
+        rows, values = rows.take(inside.parents), inside.values
+        array = values.field(name) if pa.types.is_map(array.type) else values
+    if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
+        array = array.dictionary_decode()
+    return pc.unique(rows.filter(array.is_null()))
 
 
 def _line(step: Step) -> tuple[str, str, str, str]:
@@ -323,18 +305,6 @@ def _leaves(sieve: Sieve | None) -> Iterator[tuple[Path, bool]]:
     parts = getattr(sieve, "inner", None) or (getattr(sieve, "key", None), getattr(sieve, "value", None))
     for part in parts if isinstance(parts, tuple) else (parts,):
         yield from _leaves(part)
-
-
-def first_row(array: pa.Array, bad: Callable[[pa.Array], bool]) -> int:
-    """Index of the first row that is bad, given that one is; asks about O(log n) slices."""
-    low, high = 0, len(array)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if bad(array.slice(low, middle - low)):
-            high = middle
-        else:
-            low = middle
-    return low
 
 
 def _physical(source: pa.DataType, target: pa.DataType) -> pa.DataType:

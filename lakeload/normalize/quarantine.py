@@ -145,7 +145,8 @@ def _at(payload: pa.RecordBatch, path: tuple[str, ...], names: Mapping[str, str]
 
 def _types(schema: pa.Schema) -> tuple[str, int]:
     """The types to keep, as text, and how often rows of such a batch have been tried with this time."""
-    facts = dict(schema.metadata or {})
+    # What libraries note about a schema, as pandas does of its index, can be longer than the row.
+    facts = {key: value for key, value in (schema.metadata or {}).items() if key.startswith(b"lakeload.")}
     tried = int(facts.pop(ATTEMPT, b"0"))
     return schema_to_text(plain_schema(schema).with_metadata(facts or None)), tried + 1
 

@@ -10,18 +10,21 @@ get, is looked at like this.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import SchemaError
+from lakeload.model.nested_arrays import dense, elements
+from lakeload.model.nested_arrays import members as parts_of
+from lakeload.model.relabel import relabel
 from lakeload.model.schema import children
 from lakeload.model.types import is_list, storage_type, widen
 from lakeload.normalize.coerce import Convert, Misfit
-from lakeload.normalize.incoming import Path, incoming_type, inner_types, members, unwrap
-from lakeload.normalize.nested import conversion, relabel
+from lakeload.normalize.incoming import Path, incoming_type, inner_types, kind_of, members, unwrap
+from lakeload.normalize.nested import conversion
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def compile_sieve(
     Args:
         source: Type of the data, its members named as in the table.
         target: Storage type; `None` when the table has no such column.
-        hint: Storage type the user asks for.
+        hint: Type the user asks for, members named as in the table, with the user's units.
         path: Where this is in the table.
         untyped: The source has no types but text and numbers.
         top: Whether this is a top-level column.
@@ -130,10 +133,12 @@ def compile_sieve(
     if pa.types.is_map(source) and pa.types.is_map(target):
         key, value = _inner(source, target, hint, path, untyped=untyped)
         return None if key is None and value is None else Entries(key, value)
+    if hint is not None and pa.types.is_null(hint):
+        hint = None
     if hint is None and not _of_one_kind(source, target, untyped=untyped):
         return Unfit(path, target)
     try:
-        convert = conversion(source, target, path, top=top)
+        convert = conversion(source, target, path, top=top, given=hint)
     except SchemaError:
         return Unfit(path, target)
     return None if convert is None else Exact(path, target, convert)
@@ -165,9 +170,9 @@ def _inner(
     source: pa.DataType, target: pa.DataType, hint: pa.DataType | None, path: Path, *, untyped: bool
 ) -> list[Sieve | None]:
     targets = [field.type for field in children(target)]
-    same = hint is not None and pa.types.is_map(hint) == pa.types.is_map(target)
-    hints = [field.type for field in children(hint)] if same else []
-    asked = hints or [None] * len(targets)
+    asked: list[pa.DataType | None] = [None] * len(targets)
+    if hint is not None and kind_of(hint) == kind_of(target):
+        asked = [kind for _, kind in inner_types(hint)]
     return [
         compile_sieve(kind, wanted, known, (*path, name), untyped=untyped, top=False)
         for (name, kind), wanted, known in zip(inner_types(source), targets, asked, strict=True)
@@ -271,67 +276,62 @@ def _shake(array: pa.Array, sieve: Sieve | None, level: _Level, found: list[Find
         return array
     array = plain(array)
     match sieve:
-        case Unknown(path):
-            _note("columns", path, None, array, array.is_valid(), level, found)
+        case Unknown():
+            found += _noted(sieve, array, array.is_valid(), level)
             return pa.nulls(len(array))
-        case Unfit(path, target):
-            _note("types", path, target, array, array.is_valid(), level, found)
+        case Unfit():
+            found += _noted(sieve, array, array.is_valid(), level)
             return pa.nulls(len(array))
         case Exact():
             return _exact(array, sieve, level, found)
         case Members(inner):
             return _struct(array, inner, level, found)
         case Elements(inner):
-            offsets, values, parents = _dense(array)
+            offsets, values, parents = _parts(array)
             values = _shake(values, inner, _Level(parents, level), found)
             return pa.LargeListArray.from_arrays(offsets, values, mask=_mask(array))
         case Entries():
             return _map(array, sieve, level, found)
 
 
-def _note(
-    rule: Literal["columns", "types"],
-    path: Path,
-    target: pa.DataType | None,
-    array: pa.Array,
-    bad: pa.Array,
-    level: _Level,
-    found: list[Finding],
-) -> None:
+def _noted(sieve: Unknown | Unfit | Exact, array: pa.Array, bad: pa.Array, level: _Level) -> list[Finding]:
     first = pc.index(bad, True).as_py()
-    if first >= 0:
-        found.append(Finding(rule, path, array.type, target, level.rows(bad), array.slice(first, 1)))
+    if first < 0:
+        return []
+    rows, value = level.rows(bad), array.slice(first, 1)
+    if isinstance(sieve, Unknown):
+        return [Finding("columns", sieve.path, array.type, None, rows, value)]
+    return [Finding("types", sieve.path, array.type, sieve.target, rows, value)]
 
 
 def _exact(array: pa.Array, sieve: Exact, level: _Level, found: list[Finding]) -> pa.Array:
     bad = misfits(array, sieve.convert, sieve.target)
     if bad is None:
         return array
-    _note("types", sieve.path, sieve.target, array, bad, level, found)
+    found += _noted(sieve, array, bad, level)
     return blank(array, bad)
 
 
 def _struct(
     array: pa.Array, inner: tuple[Sieve | None, ...], level: _Level, found: list[Finding]
 ) -> pa.Array:
-    # flatten() puts the parent's nulls into the children, so that what lies under them is not judged.
-    parts = array.flatten() if array.null_count else [array.field(i) for i in range(len(inner))]
-    made = [_shake(part, sieve, level, found) for part, sieve in zip(parts, inner, strict=True)]
+    # What lies under a null parent is null here, and so is not judged.
+    made = [_shake(part, sieve, level, found) for part, sieve in zip(parts_of(array), inner, strict=True)]
     names = [array.type.field(i).name for i in range(len(inner))]
     return pa.StructArray.from_arrays(made, names=names, mask=_mask(array))
 
 
 def _map(array: pa.Array, sieve: Entries, level: _Level, found: list[Finding]) -> pa.Array:
-    offsets, entries, parents = _dense(_as_list(array))
+    offsets, entries, parents = _parts(as_list(array))
     wrong: list[Finding] = []
     keys = _shake(entries.field(0), sieve.key, _Level(parents, _Level()), wrong)
     if wrong:
-        bad = pc.is_in(pa.array(range(len(array)), pa.int64()), value_set=wrong[0].rows)
-        _note("types", wrong[0].path, wrong[0].target, array, bad, level, found)
+        bad = pc.is_in(pa.arange(0, len(array)), value_set=wrong[0].rows)
+        found.append(replace(wrong[0], rows=level.rows(bad)))
         array = blank(array, bad)
         if isinstance(sieve.key, Unfit):
             return pa.nulls(len(array))
-        offsets, entries, parents = _dense(_as_list(array))
+        offsets, entries, parents = _parts(as_list(array))
         keys = entries.field(0)
     elif isinstance(sieve.key, Unfit):
         return pa.nulls(len(array))
@@ -340,22 +340,20 @@ def _map(array: pa.Array, sieve: Entries, level: _Level, found: list[Finding]) -
     return pa.MapArray.from_arrays(offsets.cast(pa.int32()), keys, values, kind, mask=_mask(array))
 
 
-def _as_list(array: pa.MapArray) -> pa.ListArray:
-    entries = pa.struct([array.type.key_field, array.type.item_field])
-    return relabel(array, pa.list_(pa.field("element", entries, nullable=False)))
+def as_list(array: pa.MapArray) -> pa.ListArray:
+    """A map as the list of structs of `key` and `value` that it is in memory."""
+    fields = [array.type.key_field.with_name("key"), array.type.item_field.with_name("value")]
+    return relabel(array, pa.list_(pa.field("element", pa.struct(fields), nullable=False)))
 
 
 def _mask(array: pa.Array) -> pa.Array | None:
     return array.is_null() if array.null_count else None
 
 
-def _dense(array: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
+def _parts(array: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
     """Offsets from zero, exactly the elements they refer to, and the index of each element's list."""
-    lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
-    offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
-    values = array.flatten()
-    lists = pa.LargeListArray.from_arrays(offsets, pa.nulls(len(values)))
-    return offsets, values, pc.list_parent_indices(lists)
+    offsets, values = dense(array)
+    return offsets, values, elements(array).parents
 
 
 def plain(array: pa.Array) -> pa.Array:
@@ -379,7 +377,7 @@ def plain(array: pa.Array) -> pa.Array:
 
 def blank(array: pa.Array, bad: pa.Array) -> pa.Array:
     """The array with null where `bad` says so."""
-    kept = pc.if_else(bad, pa.scalar(None, pa.int64()), pa.array(range(len(array)), pa.int64()))
+    kept = pc.if_else(bad, pa.scalar(None, pa.int64()), pa.arange(0, len(array)))
     return array.take(kept)
 
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from lakeload.model.nested_arrays import elements
+from lakeload.model.nested_arrays import members as parts_of
 from lakeload.model.schema import children
 from lakeload.model.types import is_list
+from lakeload.normalize.detect import detected
 from lakeload.normalize.incoming import kind_of, members, unwrap
-from lakeload.normalize.sieve import plain
+from lakeload.normalize.sieve import as_list, plain
 
 
 def seen_type(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> tuple[pa.DataType, bool]:
@@ -45,17 +48,16 @@ def seen_type(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> 
         return _struct(array, kind, known)
     inner = None if known is None else children(known)[-1].type
     if pa.types.is_map(kind):
-        value, waits = seen_type(_items(array), kind.item_type, inner)
+        value, waits = seen_type(elements(as_list(array)).values.field(1), kind.item_type, inner)
         return pa.map_(kind.key_field, kind.item_field.with_type(value)), waits
-    element, waits = seen_type(array.flatten(), kind.value_type, inner)
+    element, waits = seen_type(elements(array).values, kind.value_type, inner)
     return pa.list_(kind.value_field.with_type(element)), waits
 
 
 def _struct(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> tuple[pa.DataType, bool]:
     there = members(known)
-    parts = array.flatten() if array.null_count else [array.field(i) for i in range(kind.num_fields)]
     fields, waiting = [], False
-    for field, part in zip(members(kind).values(), parts, strict=True):
+    for field, part in zip(members(kind).values(), parts_of(array), strict=True):
         asked = there[field.name].type if field.name in there else None
         found, waits = seen_type(part, field.type, asked)
         fields.append(field.with_type(found))
@@ -64,20 +66,10 @@ def _struct(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> tu
 
 
 def _text_type(array: pa.Array, kind: pa.DataType) -> tuple[pa.DataType, bool]:
-    from lakeload.normalize.detect import detected
-
     if array.null_count == len(array):
         return pa.null(), True
     found = detected(array)
     return (kind if found is None else found), False
-
-
-def _items(array: pa.MapArray) -> pa.Array:
-    alive = array.drop_null() if array.null_count else array
-    if len(alive) == 0:
-        return array.items.slice(0, 0)
-    first, last = alive.offsets[0].as_py(), alive.offsets[-1].as_py()
-    return alive.items.slice(first, last - first)
 
 
 def _has_text(kind: pa.DataType) -> bool:

@@ -35,6 +35,7 @@ EXACT_IN_DOUBLE = 1 << 53
 MAX_COLUMNS = 10_000
 """Distinct keys accepted in the rows themselves: beyond it keys are data, and no table has such columns."""
 
+_SHOWN = 100
 _INT64 = (-(1 << 63), (1 << 63) - 1)
 _DECIMAL_DIGITS = 38
 _LONG = 10**_DECIMAL_DIGITS
@@ -131,8 +132,9 @@ class Observed:
 
     @property
     def column(self) -> str:
-        """The path for messages."""
-        return ".".join(self.path)
+        """The path for messages, cut where nobody would read on."""
+        path = ".".join(self.path)
+        return path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…"
 
     @property
     def is_text(self) -> bool:

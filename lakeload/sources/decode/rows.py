@@ -234,9 +234,12 @@ class RowDecoder:
         """Learn from the rows, and decode them with what was learned."""
         before = self.learned
         try:
-            seen = self._observe(rows)
-            self._learn(before.merge(seen))
-            array = self._fast(rows)
+            merged = before.merge(self._observe(rows))
+        except Conflict as conflict:
+            raise self._located(rows, before, conflict, lifting=False) from None
+        self._learn(merged)
+        array = self._fast(rows)
+        try:
             return lift(rows, self.learned, self._plan.kind) if array is None else array
         except Conflict as conflict:
             raise self._located(rows, before, conflict) from None
@@ -246,7 +249,7 @@ class RowDecoder:
         try:
             groups = sort_out(rows, learned, self._observe, self._is_text)
         except Conflict as conflict:
-            raise self._located(rows, learned, conflict) from None
+            raise self._located(rows, learned, conflict, lifting=False) from None
         self._learn(groups[0].seen)
         if len(groups) == 1:
             return [self._batch(self._group(rows, groups[0], first=True))]
@@ -329,15 +332,18 @@ class RowDecoder:
                 batch = pa.RecordBatch.from_arrays(columns, schema=table.schema)
         return batch.replace_schema_metadata(UNTYPED)
 
-    def _located(self, rows: Sequence[dict[str, Any]], before: Observed, conflict: Conflict) -> LakeloadError:
-        """The error for the first row that cannot be stored."""
+    def _located(
+        self, rows: Sequence[dict[str, Any]], before: Observed, conflict: Conflict, *, lifting: bool = True
+    ) -> LakeloadError:
+        """The error for the first row that cannot be stored; `lifting` if it could be observed."""
         found = conflict
 
         def fits(length: int) -> bool:
             nonlocal found
             try:
                 seen = before.merge(self._observe(rows[:length]))
-                lift(rows[:length], seen, self._struct(seen))
+                if lifting:
+                    lift(rows[:length], seen, self._struct(seen))
             except Conflict as again:
                 found = again
                 return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -18,9 +19,17 @@ ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 
 
+def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Commands by their words, those of groups such as `schema diff` included."""
+    for name, command in group.commands.items():
+        yield f"{before}{name}", command
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{before}{name} ")
+
+
 def options() -> Iterator[tuple[str, str]]:
     """Command and option, by the spelling the page must show."""
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]  # a group
+    for name, command in commands(typer.main.get_command(app)):
         for parameter in command.params:
             long = [word for word in (*parameter.opts, *parameter.secondary_opts) if word.startswith("--")]
             # Of an option that is on by default the page shows how to turn it off.
