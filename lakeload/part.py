@@ -105,7 +105,13 @@ class Part:
             return ()
         created = self.result.schema if self.state is None else None
         return events(
-            self.name, self.result.changes, created=created, load_id=load_id, at=at, pipeline=pipeline
+            self.name,
+            self.result.changes,
+            created=created,
+            files=self.result.files,
+            load_id=load_id,
+            at=at,
+            pipeline=pipeline,
         )
 
     def report(self) -> TableReport:

@@ -105,7 +105,7 @@ def load(
     primary_key: str | Iterable[str] | None = None,
     partition_by: str | Iterable[str] = (),
     sort_by: str | Iterable[str] = (),
-    schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
+    schema: pa.Schema | Mapping[str, pa.DataType] | type | None = None,
     load_columns: bool = True,
     target_file_size: int | str | None = None,
     encoding: Encoding = "compat",
@@ -138,7 +138,8 @@ def load(
         primary_key: Columns that identify a row; appends and overwrites make no use of it.
         partition_by: Partition fields such as `"country"` or `"day(created_at)"`.
         sort_by: Sort order within a file.
-        schema: Types by column that win over what is inferred; may be partial.
+        schema: Types by column that win over what is inferred; may be partial. Or a pydantic model, dataclass
+            or msgspec struct whose fields say them.
         load_columns: Add `_lakeload_id` and `_lakeload_at` to a table this creates.
         target_file_size: Bytes, or a size such as `"128MB"` (the default).
         encoding: `"compat"` is read fast by every engine; `"modern"` makes smaller files.

@@ -122,7 +122,8 @@ class Run:
             return
         if any(change.kind == "widen" for change in changes):
             delta = self._lake.open(part.name, ("delta",))
-            widen_files(part.table, delta, self._lake.store(part.name), changes, part.options)
+            store, written = self._lake.store(part.name), part.result.schema
+            widen_files(part.table, delta, store, changes, part.options, written=written)
 
     def _record(self, journal: Journal, parts: Sequence[Part]) -> tuple[Journal, Descriptor | None]:
         """Write the descriptor that makes this run the owner of its load; `None` when nothing changes.

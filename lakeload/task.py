@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -27,7 +27,8 @@ from lakeload.normalize.rules import RuleCount
 from lakeload.normalize.tally import Tally
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.incremental import Incremental
-from lakeload.sources.read import read
+from lakeload.sources.parallel import in_turn
+from lakeload.sources.read import locates, read
 from lakeload.sources.resource import Resource
 from lakeload.write.fingerprint import Fingerprint
 from lakeload.write.store import Store
@@ -157,8 +158,11 @@ class _Run:
 
     def finish(self) -> TaskResult:
         try:
-            for batch in self._extracted():
-                self._take(batch)
+            data = self._open()
+            # Whether a file's digits are text can depend on the files before it.
+            ahead = 0 if locates(data) else 2
+            with closing(self._extracted(data)) as batches:
+                in_turn(self._take, batches, ahead=ahead)
             with _Clock(self._seconds, "write"):
                 tables = tuple(self._output(member).finish() for member in self._family.members)
             for table in tables:
@@ -183,11 +187,17 @@ class _Run:
         positions = self._task.resource.positions
         return Checkpoint(positions=dict(positions())) if positions else None
 
-    def _extracted(self) -> Iterator[pa.RecordBatch]:
+    def _open(self) -> object:
+        task = self._task
+        if self._incremental:
+            return task.resource.open(self._incremental.start)
+        positions = (task.checkpoint or Checkpoint()).positions
+        return task.resource.open(positions if task.resource.positions else None)
+
+    def _extracted(self, data: object) -> Generator[pa.RecordBatch, None, None]:
         task, resource = self._task, self._task.resource
-        start = self._incremental.start if self._incremental else (task.checkpoint or Checkpoint()).positions
         stream = read(
-            resource.open(start),
+            data,
             expectation=self._expectation(),
             options=resource.read,
             workers=task.places(resource.name).options.workers,

@@ -30,13 +30,13 @@ def rebuild(tables: dict[Path, pa.Table]) -> list[dict[str, Any]]:
     lists: dict[Path, dict[str, list[tuple[int, Any]]]] = {}
     for path in sorted(tables, key=len, reverse=True):
         ways = {child[len(path) :]: found for child, found in lists.items() if _parent(child, tables) == path}
-        names = [(_path(field), field.name) for field in tables[path].schema if not _tie(field.name)]
-        bare = bool(path) and {way for way, _ in names} | ways.keys() <= {("value",)}
+        columns = [(_path(field), field) for field in tables[path].schema if not _tie(field.name)]
+        bare = bool(path) and {way for way, _ in columns} | ways.keys() <= {("value",)}
         lists[path] = {}
         for row in tables[path].to_pylist():
             record: dict[str, Any] = {}
-            for way, name in names:
-                _put(record, way, row[name])
+            for way, field in columns:
+                _put(record, way, _raw(row[field.name], field.type))
             for way, found in ways.items():
                 elements = sorted(found.get(row[ROW_ID], []), key=lambda element: element[0])
                 assert [index for index, _ in elements] == list(range(len(elements)))
@@ -78,6 +78,18 @@ def _path(field: pa.Field) -> Path:
     if metadata.get(SOURCE):
         return tuple(source_parts(metadata[SOURCE].decode()))
     return (field.name,)
+
+
+def _raw(value: Any, kind: pa.DataType) -> Any:
+    """A value with the source's names of struct members."""
+    if value is None or not pa.types.is_nested(kind):
+        return value
+    if pa.types.is_struct(kind):
+        fields = [kind.field(i) for i in range(kind.num_fields)]
+        return {_path(field)[-1]: _raw(value[field.name], field.type) for field in fields}
+    if pa.types.is_map(kind):
+        return [(key, _raw(item, kind.item_type)) for key, item in value]
+    return [_raw(element, kind.value_type) for element in value]
 
 
 def _put(record: dict[str, Any], way: Path, value: Any) -> None:

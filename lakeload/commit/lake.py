@@ -17,7 +17,7 @@ from lakeload.commit.journal import Journal
 from lakeload.commit.together import groups, publish_together
 from lakeload.commit.transaction import publish
 from lakeload.errors import ConflictError, LakeloadError, StorageError, TableError
-from lakeload.model.changes import CommitResult, Conflict
+from lakeload.model.changes import CommitResult, Committed, Conflict
 from lakeload.model.protocols import Table
 from lakeload.model.schema_history import SchemaRecord
 from lakeload.write.schema_notes import write_note
@@ -133,7 +133,9 @@ def _publish(descriptor: Descriptor, names: Sequence[str], tables: Tables) -> Co
         found = publish_together({name: descriptor.changes[name] for name in names}, tables.open)
     if not isinstance(found, Conflict):
         for name in names:
-            _note_schema(descriptor, name, tables, found.version if len(names) == 1 else None)
+            # What was there already may be of an earlier version than the newest.
+            version = found.version if len(names) == 1 and isinstance(found, Committed) else None
+            _note_schema(descriptor, name, tables, version)
     return found
 
 

@@ -15,10 +15,9 @@ import pyarrow as pa
 
 from lakeload.errors import ConflictError, SchemaError, TableError
 from lakeload.model.changes import Changeset, Conflict, RemoveFiles, SchemaChange
-from lakeload.model.evolution import find, same_type
-from lakeload.model.files import LiveFile
+from lakeload.model.evolution import evolved, find, same_type
+from lakeload.model.files import DataFile, LiveFile
 from lakeload.model.protocols import Table
-from lakeload.model.schema import apply_changes
 from lakeload.model.table import TableState
 from lakeload.write.rewrite import rewrite_live
 from lakeload.write.store import Store
@@ -29,7 +28,13 @@ _KEPT = ("identity", "truncate")
 
 
 def widen_files(
-    table: Table, delta: Table, store: Store, changes: tuple[SchemaChange, ...], options: WriteOptions
+    table: Table,
+    delta: Table,
+    store: Store,
+    changes: tuple[SchemaChange, ...],
+    options: WriteOptions,
+    *,
+    written: pa.Schema,
 ) -> None:
     """Give the table the wider types; idempotent, and invisible in the rows.
 
@@ -43,9 +48,11 @@ def widen_files(
         store: Rooted at the table.
         changes: Schema changes of the load; those that do not widen are left for the load's own commit.
         options: How to write the new files.
+        written: Schema of the load's files, with the ids of what an object became when it became a map.
 
     Raises:
-        ConflictError: Other writers kept changing the table.
+        ConflictError: Other writers kept changing the table, or its columns.
+        SchemaError: A value of the table does not survive, or a partition column would change.
         TableError: Some rows are marked deleted, or files lie outside the table.
     """
     for _ in range(_ATTEMPTS):
@@ -55,10 +62,10 @@ def widen_files(
         if state is None or side is None or not pending:
             return
         _check_partitions(table.name, state, pending)
-        schema, _last = apply_changes(state.schema, state.last_column_id, pending)
+        schema = evolved(state, pending, written, table=table.name)
         files = _files(delta, side, pending)
         layout = replace(options, layout=state.layout)
-        added = rewrite_live(store, files, schema, layout) if files else ()
+        added = _rewritten(table.name, store, files, (state.schema, schema), layout) if files else ()
         changeset = Changeset(
             load_id=options.load_id,
             operation="replace",
@@ -77,6 +84,22 @@ def widen_files(
         table=table.name,
         hint="Run again when fewer writers are at work.",
     )
+
+
+def _rewritten(
+    table: str,
+    store: Store,
+    files: Sequence[LiveFile],
+    schemas: tuple[pa.Schema, pa.Schema],
+    options: WriteOptions,
+) -> Sequence[DataFile]:
+    before, after = schemas
+    try:
+        return rewrite_live(store, files, after, options, before=before)
+    except SchemaError as error:  # integers beyond 2**53 in a column to be double, say
+        error.table = error.table or table
+        error.hint = error.hint or "Hint the column as string with schema=, or correct the new rows."
+        raise
 
 
 def _check_partitions(table: str, state: TableState, pending: tuple[SchemaChange, ...]) -> None:

@@ -8,13 +8,14 @@ passes them on.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 
 from lakeload.model.changes import SchemaChange
+from lakeload.model.files import DataFile
 from lakeload.model.type_text import type_text
 
 EventKind: TypeAlias = Literal["create_table", "add", "widen", "relax"]
@@ -101,6 +102,7 @@ def events(
     *,
     created: pa.Schema | None = None,
     cause: str | None = "rows of the data",
+    files: Sequence[DataFile] = (),
     load_id: str,
     at: dt.datetime,
     pipeline: str,
@@ -113,6 +115,8 @@ def events(
         created: Columns of the table when this load creates it: one event says so, and `changes` are part
             of it.
         cause: What asked for changes that do not say so themselves.
+        files: The files of the load. Their statistics tell how many rows have a value in an added column,
+            unless it is nested or inside a list or map.
         load_id: Load id.
         at: When the load began, UTC.
         pipeline: Pipeline name.
@@ -138,13 +142,21 @@ def events(
             old=None if change.old is None else type_text(change.old),
             new=type_text(change.new),
             cause=change.cause or cause,
-            rows=change.rows,
+            rows=_filled(change, files) if change.rows is None else change.rows,
             load_id=load_id,
             at=at,
             pipeline=pipeline,
         )
         for change in changes
     )
+
+
+def _filled(change: SchemaChange, files: Sequence[DataFile]) -> int | None:
+    """Rows with a value in an added column; `None` where files do not tell."""
+    found = [file.stats[change.path] for file in files if change.path in file.stats]
+    if change.kind != "add" or not found:
+        return None
+    return sum(stats.values - stats.nulls for stats in found)  # files from before the column came have none
 
 
 def cause_text(what: str, *, row: int | None = None, value: object = None) -> str:

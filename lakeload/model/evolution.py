@@ -15,7 +15,7 @@ import pyarrow as pa
 from lakeload.errors import ConflictError
 from lakeload.model.changes import Changeset, SchemaChange
 from lakeload.model.naming import source_of, source_text
-from lakeload.model.schema import apply_changes, children, field_id, walk
+from lakeload.model.schema import FIELD_ID, apply_changes, children, field_id, walk, with_children
 from lakeload.model.table import TableState
 
 
@@ -58,9 +58,47 @@ def rebase(changeset: Changeset, state: TableState | None, *, table: str) -> Cha
         raise _moved(table, "was created by somebody else with other columns")
     if changeset.create and changeset.create.layout.partition_by != state.layout.partition_by:
         raise _moved(table, "was created by somebody else with another partitioning")
-    schema, _ = apply_changes(state.schema, state.last_column_id, pending)
+    schema = evolved(state, pending, changeset.schema, table=table)
     _check_columns(changeset.schema, schema, table)
     return replace(changeset, schema=schema, schema_changes=tuple(pending), create=None)
+
+
+def evolved(
+    state: TableState, changes: Sequence[SchemaChange], written: pa.Schema, *, table: str
+) -> pa.Schema:
+    """The table's schema after changes whose files are written: new columns have the ids they have there.
+
+    Args:
+        state: The version the changes are made to.
+        changes: As a load logged them.
+        written: Schema of the load's files.
+        table: Table name, for messages.
+
+    Raises:
+        ConflictError: The table has given such an id to another column meanwhile.
+    """
+    schema, _ = apply_changes(state.schema, state.last_column_id, changes)
+    known: set[int | None] = set()
+    walk(state.schema, lambda _path, field: known.add(field_id(field)))
+    schema = pa.schema([_as_written(field, (field.name,), written, known) for field in schema])
+    found: list[int] = []
+    walk(schema, lambda _path, field: found.extend([] if (own := field_id(field)) is None else [own]))
+    if len(set(found)) < len(found):
+        raise _moved(table, "got other columns")
+    return schema
+
+
+def _as_written(
+    field: pa.Field, path: tuple[str, ...], written: pa.Schema, known: set[int | None]
+) -> pa.Field:
+    inner = [_as_written(child, (*path, child.name), written, known) for child in children(field.type)]
+    kind = with_children(field.type, inner) if inner else field.type
+    there = find(written, path)
+    own = None if there is None else field_id(there)
+    metadata = dict(field.metadata or {})
+    if field_id(field) not in known and own is not None:
+        metadata[FIELD_ID] = str(own).encode()
+    return pa.field(field.name, kind, field.nullable, metadata or None)
 
 
 def _as_additions(changeset: Changeset, state: TableState) -> list[SchemaChange]:
@@ -77,7 +115,9 @@ def _is_pending(change: SchemaChange, schema: pa.Schema, table: str) -> bool:
         if current is not None and not same_type(current.type, change.new):
             raise _moved(table, f"got a column {'.'.join(change.path)} of type {current.type}")
         if current is not None and _other_source(current, change):
-            raise _moved(table, f"got a column {'.'.join(change.path)} that is called otherwise in its source")
+            raise _moved(
+                table, f"got a column {'.'.join(change.path)} that is called otherwise in its source"
+            )
         return current is None
     if current is None:
         raise _moved(table, f"lost its column {'.'.join(change.path)}")
@@ -116,7 +156,9 @@ def same_type(one: pa.DataType, other: pa.DataType) -> bool:
     left, right = children(one), children(other)
     if not left and not right:
         return bool(one.equals(other))
-    return len(left) == len(right) and all(
+    # A struct of `key` and `value` has the members of a map.
+    alike = len(left) == len(right) and one.id == other.id
+    return alike and all(
         a.name == b.name and same_type(a.type, b.type) for a, b in zip(left, right, strict=True)
     )
 

@@ -7,8 +7,9 @@ field, Iceberg in the field's `doc`.
 | in the source | text under `lakeload.source` |
 |---|---|
 | a column or member `userId` | `userId` |
-| a member `city` of `address`, moved to the top by flattening | `.address.city`; `.` and `\\` inside a part as `\\.` and `\\\\` |
-| a name that itself begins with `.` or `\\`, or is empty | a `\\` before it |
+| a member `city` of `address`, moved to the top by flattening | `.address.city` |
+| the same with a `.` or a backslash inside a part | a backslash before it |
+| a name that is empty, or itself begins with `.` or a backslash | a backslash before it |
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ def source_text(parts: Sequence[str]) -> str:
     """A source name as the one text that is kept of it; `source_parts` is the way back.
 
     Example:
-        >>> source_text(["userId"]), source_text(["address", "zip.code"])
-        ('userId', '.address.zip\\\\.code')
+        >>> source_text(["userId"]), source_text(["address", "city"])
+        ('userId', '.address.city')
     """
     if len(parts) == 1:
         name = parts[0]
@@ -96,7 +97,7 @@ def source_parts(text: str) -> Parts:
         (('user.id',), ('address', 'city'))
     """
     if not text.startswith("."):
-        return (text[1:] if text.startswith("\\") else text,)
+        return (text.removeprefix("\\"),)
     parts: list[str] = []
     for escaped, dot, plain in _STEP.findall(text):
         if dot:

@@ -71,8 +71,8 @@ def elements(array: pa.Array) -> Elements:
         ([0, 0, 2], [0, 1, 0], ['a', 'b', 'c'])
     """
     offsets, values = dense(array)
-    # Arrow counts elements under null lists as parents' but leaves them out of the values; offsets do not.
-    parents = pc.list_parent_indices(pa.LargeListArray.from_arrays(offsets, values))
+    # Of the lists themselves Arrow would also count elements under null lists, which are not in `values`.
+    parents = pc.list_parent_indices(pa.LargeListArray.from_arrays(offsets, pa.nulls(len(values))))
     positions = pc.subtract(pa.arange(0, len(values)), offsets.take(parents))
     return Elements(parents, positions, values)
 

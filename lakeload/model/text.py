@@ -45,6 +45,7 @@ import pyarrow.compute as pc
 from lakeload.model.leaf_text import float_text, leaf_text, uuid_text
 from lakeload.model.naming import source_of, source_parts
 from lakeload.model.nested_arrays import dense, elements, members
+from lakeload.model.relabel import relabel
 from lakeload.model.types import is_list, is_uuid
 
 _SPELLED = 10_000
@@ -135,7 +136,10 @@ def _json_of(value: object) -> str:
         return "{" + ",".join(f"{_quote(key)}:{_json_of(present[key])}" for key in sorted(present)) + "}"
     if isinstance(value, list | tuple | set | frozenset):
         return "[" + ",".join(map(_json_of, value)) + "]"
-    bare = isinstance(value, bool | int | float | Decimal) and math.isfinite(value)
+    if isinstance(value, Decimal):
+        bare = value.is_finite()
+    else:
+        bare = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
     return text_of(value) if bare else _quote(text_of(value))
 
 
@@ -272,7 +276,9 @@ def _in_order(rows: pa.Array, keys: pa.Array) -> pa.Array | None:
 
 def _entries(array: pa.Array) -> pa.Array:
     """A map as the list of structs it is in memory."""
-    return array.cast(pa.list_(pa.struct([("key", array.type.key_type), ("value", array.type.item_type)])))
+    # Arrow's own cast loses elements of structs of nothing but nulls.
+    entry = pa.struct([("key", array.type.key_type), ("value", array.type.item_type)])
+    return relabel(array, pa.list_(entry))
 
 
 def _joined(texts: pa.Array, offsets: pa.Array) -> pa.Array:

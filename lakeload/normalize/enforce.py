@@ -20,6 +20,7 @@ from lakeload.errors import SchemaError
 from lakeload.model.contract import Contract, Outcome
 from lakeload.model.rejection import Rejection
 from lakeload.normalize.incoming import Path
+from lakeload.normalize.payload import plain
 from lakeload.normalize.plan import NormalizePlan
 from lakeload.normalize.sieve import Finding, shake
 
@@ -129,7 +130,7 @@ class Verdict:
         here = _indices(self._rows) if self._kept is None else self._kept
         stays = pc.invert(pc.is_in(here, value_set=leaving))
         self._kept = here.filter(stays)
-        return batch if len(self._kept) == len(here) else batch.filter(stays)
+        return batch if len(self._kept) == len(here) else plain(batch).filter(stays)
 
     @property
     def rejections(self) -> tuple[Rejection, ...]:

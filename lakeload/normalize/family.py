@@ -28,6 +28,7 @@ from lakeload.model.table import PARENT_PROPERTY, PATH_PROPERTY, QUARANTINE, Tab
 from lakeload.normalize.known import known_columns
 from lakeload.normalize.naming import child_table_name
 from lakeload.normalize.normalizer import Normalizer
+from lakeload.normalize.payload import plain
 from lakeload.normalize.quarantine import QUARANTINE_SCHEMA, quarantine_rows
 from lakeload.normalize.rules import RuleCount, Rules, without_values
 from lakeload.normalize.shape import Part, RowIds, Shape
@@ -109,8 +110,12 @@ class Family:
         return dict(self._rules.counts)
 
     def known(self) -> pa.Schema | None:
-        """The columns of the tables put back together, in the source's names; `None` without tables."""
-        there = {m.path: m.state.schema for m in self.members if m.state and m.path != _ASIDE}
+        """The columns of the tables put back together, in the source's names; `None` without tables.
+
+        Tables made elsewhere do not tell what their columns are called in the source.
+        """
+        ours = (m for m in self.members if m.state and m.state.owned and m.path != _ASIDE)
+        there = {m.path: m.state.schema for m in ours if m.state}
         return known_columns(there) if there else None
 
     def take(self, batch: pa.RecordBatch) -> Iterator[tuple[Member, pa.RecordBatch]]:
@@ -148,10 +153,19 @@ class Family:
         if found is None:
             if len(self._shapes) >= _SHAPES_KEPT:
                 self._shapes.pop(next(iter(self._shapes)))
-            keys = self._spec.primary_key
-            found = Shape.compile(schema, self._spec.nesting, keys, self._spec.name)
+            found = Shape.compile(schema, self._spec.nesting, self._spec.primary_key, self._spec.name)
+            if found.root.children and self._spec.primary_key:
+                found = replace(found, keys=self._keys(found))
             self._shapes[key] = found
         return found
+
+    def _keys(self, shape: Shape) -> Path:
+        """The primary key in the source's names, where the user spells it as the table does."""
+        nothing = pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in shape.schema], schema=shape.schema)
+        (root, *_) = shape.apply(nothing, RowIds("", 0))
+        names = self.root.normalizer.names_of(root.batch.schema)
+        sources = {name: source for source, name in names.items()}
+        return tuple(key if key in names else sources.get(key, key) for key in shape.keys)
 
     def _apply(
         self, parts: Sequence[Part], source: _Source
@@ -185,8 +199,7 @@ class Family:
         """Let a child table into the family, or say which rows asked for it in vain."""
         if not part.batch.num_rows and self._spec.contract.outcome("tables") != "evolve":
             return Rejection("discard_value", "tables", part.path, "", pa.array([], pa.int64()))
-        name = child_table_name(self._spec.name, part.path)
-        state = self._state(name)
+        name, state = self._child_name(part.path)
         if state is not None and state.properties.get(PARENT_PROPERTY) != self._spec.name:
             raise SchemaError(
                 f"the list would become the table {name}, which is something else",
@@ -198,6 +211,16 @@ class Family:
             return self._no_table(part.path, pc.unique(part.origin), source)
         self._join_child(part.path, name, state)
         return None
+
+    def _child_name(self, path: Path) -> tuple[str, TableState | None]:
+        """Name of the child table at a path, and the table; two paths that fall into one get a tail."""
+        name = child_table_name(self._spec.name, path)
+        state = self._state(name)
+        told = state.properties.get(PATH_PROPERTY) if state else None
+        if any(m.spec.name == name for m in self.members) or (told and json.loads(told) != list(path)):
+            name = f"{name}_{sha256(json.dumps(path).encode()).hexdigest()[:8]}"
+            state = self._state(name)
+        return name, state
 
     def _no_table(self, path: Path, rows: pa.Array, source: _Source) -> Rejection:
         """Rows that need a table the contract does not let come to be."""
@@ -301,7 +324,7 @@ class _Source:
         everything = self.all_rows()
         kept = everything.filter(pc.invert(pc.is_in(everything, rows)))
         numbers = pc.add(everything, self.before + 1) if self.numbers is None else self.numbers
-        return _Source(self.batch.take(kept), self.before, numbers.take(kept))
+        return _Source(plain(self.batch).take(kept), self.before, numbers.take(kept))
 
 
 def _rows(rejections: Sequence[Rejection]) -> pa.Array:
@@ -319,4 +342,4 @@ def _of_source(found: Rejection, part: Part) -> Rejection:
 
 def _rows_not_of(rows: pa.RecordBatch, part: Part, gone: pa.Array) -> pa.RecordBatch:
     origin = pa.array(range(rows.num_rows), pa.int64()) if part.origin is None else part.origin
-    return rows.filter(pc.invert(pc.is_in(origin, gone)))
+    return plain(rows).filter(pc.invert(pc.is_in(origin, gone)))

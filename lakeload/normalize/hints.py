@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from lakeload.model.evolution import find
+from lakeload.model.schema import children, with_children
 from lakeload.model.table import LOAD_COLUMNS
 from lakeload.model.types import storage_type
-from lakeload.normalize.incoming import incoming_type
+from lakeload.normalize.incoming import Path, incoming_type
 from lakeload.normalize.names import Names
 
 
@@ -30,10 +32,10 @@ class Hint:
     asked: pa.DataType
     field: pa.Field
 
-    @property
-    def required(self) -> bool:
-        """Whether rows without a value are refused."""
-        return not self.field.nullable
+    def requires(self, path: Path) -> bool:
+        """Whether rows without a value at this path are refused."""
+        field = find(pa.schema([self.field]), path)
+        return field is not None and not field.nullable
 
 
 def read_hints(
@@ -61,5 +63,18 @@ def read_hints(
         kind = incoming_type(named.type, None, formats, (named.name,))
         stored = None if kind is None else storage_type(field.type, formats)
         if kind is not None and stored is not None:
-            found[named.name] = Hint(stored, named.type, named.with_type(kind))
+            found[named.name] = Hint(stored, named.type, named.with_type(_demanding(kind, named.type)))
     return found
+
+
+def _demanding(kind: pa.DataType, asked: pa.DataType) -> pa.DataType:
+    """The storage type with the members required that the user requires."""
+    inner, wanted = children(kind), children(asked)
+    if not inner or len(inner) != len(wanted):
+        return kind
+    if pa.types.is_struct(kind):
+        pairs = zip(inner, wanted, strict=True)
+        fields = [a.with_type(_demanding(a.type, b.type)).with_nullable(b.nullable) for a, b in pairs]
+    else:
+        fields = [a.with_type(_demanding(a.type, b.type)) for a, b in zip(inner, wanted, strict=True)]
+    return with_children(kind, fields)

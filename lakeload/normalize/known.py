@@ -38,11 +38,14 @@ def known_columns(tables: Mapping[Path, pa.Schema]) -> pa.Schema:
         fields = [field for field in tables[path] if field.name not in SYSTEM_COLUMNS]
         scalar = [field.name for field in fields] == [VALUE] and path
         node = _descend(tree, path)
-        if scalar:
-            node[""] = _source_type(fields[0].type)
+        if scalar and (kind := _source_type(fields[0].type)) is not None:
+            node[""] = kind
         for field in fields if not scalar else ():
-            parts = source_parts(text) if (text := source_of(field)) else (field.name,)
-            _descend(node, parts[:-1])[parts[-1]] = _source_type(field.type)
+            kind, text = _source_type(field.type), source_of(field)
+            if text == "" or kind is None:
+                continue  # nobody knows what it is called in the source, so the data has to say
+            parts = source_parts(text) if text else (field.name,)
+            _descend(node, parts[:-1])[parts[-1]] = kind
     lists = {path for path in tables if path}
     return pa.schema(list(_fields(tree, (), lists)))
 
@@ -70,13 +73,15 @@ def _fields(tree: _Tree, path: Path, lists: set[Path]) -> Iterable[pa.Field]:
         yield pa.field(name, pa.list_(pa.field("element", inner)) if here in lists else inner)
 
 
-def _source_type(kind: pa.DataType) -> pa.DataType:
-    """The type with members under their names in the source, without ids."""
+def _source_type(kind: pa.DataType) -> pa.DataType | None:
+    """The type with members under their names in the source, without ids; `None` if none is known."""
     inner = children(kind)
     if not inner:
         return kind
     fields = []
     for field in inner:
-        parts = source_parts(text) if (text := source_of(field)) else (field.name,)
-        fields.append(pa.field(parts[-1], _source_type(field.type)))
-    return with_children(kind, fields)
+        below, text = _source_type(field.type), source_of(field)
+        if below is not None and text != "":
+            fields.append(pa.field(source_parts(text)[-1] if text else field.name, below))
+    whole = len(fields) == len(inner) or (pa.types.is_struct(kind) and fields)
+    return with_children(kind, fields) if whole else None

@@ -13,14 +13,21 @@ names that fall into one gets it is decided in `lakeload.normalize.names`.
 | 5 | `_` at the ends goes; one leading `_` stays if the name began so | `_id` → `_id`, `$id` → `id` |
 | 6 | when nothing is left, the code points of the name are spelled out | `%` → `u0025`, `🎉` → `u1f389` |
 | 7 | a leading digit gets a `_` before it | `2nd` → `_2nd` |
-| 8 | longer than the limit, 127 bytes in UTF-8: cut, and ended with `_` and 8 hex digits of the SHA-256 of the source's name | |
+| 8 | longer than the limit, 127 bytes in UTF-8: cut, and ended with a tail | `…_213be392` |
 | 9 | names beginning with `_lakeload_` are refused at top level: they are lakeload's own | |
+
+The tail is `_` and 8 hex digits of the SHA-256 of the source's name.
 
 | policy | instead |
 |---|---|
-| `sql_safe` | after step 6 ASCII alone: case folded, accents dropped (NFKD), what is left as code points; words reserved in Spark, Trino, DuckDB or Snowflake get a `_` at the end: `Größe` → `grosse`, `名` → `u540d`, `Order` → `order_` |
-| `preserve` | the source's spelling. Blanks at the ends go; every run of what Delta, Parquet readers or engines cannot hold in a name (control characters, line ends, blanks, `, ; { } ( ) = .`) becomes one `_`; steps 8 and 9 |
+| `sql_safe` | ASCII alone, and no reserved words: `Größe` → `grosse`, `名` → `u540d`, `Order` → `order_` |
+| `preserve` | the source's spelling: `Total (€)` → `Total_€_`; steps 8 and 9 |
 | a function | its result, which has to be one that `preserve` would leave alone; steps 8 and 9 |
+
+`sql_safe` does so after step 6: case folded, accents dropped (NFKD), what is left then as code points; words
+reserved in Spark, Trino, DuckDB or Snowflake get a `_` at the end. `preserve` drops blanks at the ends, and
+makes one `_` of every run of what Delta, Parquet readers or engines cannot hold in a name: control
+characters, line ends, blanks, and `, ; { } ( ) = .`.
 
 Columns that flattening moved up are called by the names of all steps, each by the rule, joined with `__`.
 

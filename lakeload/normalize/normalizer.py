@@ -20,6 +20,7 @@ import pyarrow as pa
 from lakeload.errors import SchemaError, SourceError
 from lakeload.model.changes import SchemaChange
 from lakeload.model.contract import Contract
+from lakeload.model.evolution import find
 from lakeload.model.events import cause_text
 from lakeload.model.naming import SYSTEM
 from lakeload.model.schema import added_field, apply_changes, assign_ids, children, without_ids
@@ -32,7 +33,7 @@ from lakeload.normalize.incoming import Path, Permission, incoming_type
 from lakeload.normalize.names import Names, credited
 from lakeload.normalize.plan import UNTYPED, Constant, NormalizePlan, Refused, fingerprint
 from lakeload.normalize.sieve import Finding
-from lakeload.normalize.untyped import seen_type
+from lakeload.normalize.untyped import has_values, seen_type
 
 _PLANS_KEPT = 32
 _LOAD_TYPES = {LOAD_ID: pa.string(), LOADED_AT: pa.timestamp("us", "UTC")}
@@ -82,7 +83,12 @@ class Normalizer:
         self._spec, self._formats, self._state = spec, tuple(formats), state
         self._contract, self._detect, self._made_here = contract, detect, dict(fillers or {})
         owned = state is None or state.owned
-        self._evolution = Evolution(state.schema if state else None, self._formats, owned=owned)
+        self._evolution = Evolution(
+            state.schema if state else None,
+            self._formats,
+            owned=owned,
+            partition_by=state.layout.partition_by if state else (),
+        )
         self._plans: OrderedDict[str, NormalizePlan] = OrderedDict()
         self._last_plan: NormalizePlan | None = None
         self._rows = 0
@@ -218,6 +224,7 @@ class Normalizer:
         verdict = Verdict(self._contract, number or (lambda i: before + i + 1), batch.num_rows)
         with self._located():
             result = self._convert(batch, verdict)
+        self._evolution.observe(result)
         self._rows += batch.num_rows
         return Shaped(result, verdict.rejections)
 
@@ -253,7 +260,12 @@ class Normalizer:
             return []
         changes = []
         for one in found:
-            change = self._evolution.rescue(self._schema, one.path, one.source) if one.target else None
+            if one.target is None or self._is_hinted(one.path):
+                continue
+            try:
+                change = self._evolution.rescue(self._schema, one.path, one.source)
+            except SchemaError:  # no column holds such values
+                continue
             if change is not None:
                 value = excerpt(one.first)
                 cause = cause_text("rows of the data", row=verdict.number(one.rows), value=value)
@@ -266,8 +278,8 @@ class Normalizer:
         changes = []
         for path, rows in missing:
             hint = self._hints.get(path[0])
-            if ours and not (hint is not None and hint.required):
-                kind = _at(self._schema, path).type
+            if ours and not (hint is not None and hint.requires(path)):
+                kind = find(self._schema, path).type
                 changes.append(SchemaChange("relax", path, kind, kind, rows=len(rows)))
             else:
                 verdict.judge_null(path, rows)
@@ -313,22 +325,25 @@ class Normalizer:
             for i, field in enumerate(renamed)
             if not ours[i]
         ]
-        decided = not any(waits for _, waits in data)
         permission = Permission(
             columns=not self._founded or self._contract.outcome("columns") == "evolve",
             types=self._contract.outcome("types") == "evolve",
         )
+        decided = not permission.columns or not any(waits for _, waits in data)
         fields = permission.fields(self._schema, [field for field, _ in data if field is not None])
         own = [field for field, system in zip(renamed, ours, strict=True) if system]
         own += [pa.field(name, kind) for name, kind in self._made_here.items() if name not in renamed.names]
         self._check_own(own)
-        self._change(list(self._evolution.needed(self._schema, [*fields, *own])))
+        needed = list(self._evolution.needed(self._schema, [*fields, *own]))
+        # What holds no value asks for no other type; a later batch of this schema may.
+        changes = [one for one in needed if one.kind == "add" or has_values(batch, renamed, one.path)]
+        self._change(changes)
         if self._state is None and not self._started:
             self._order([field.name for field, system in zip(renamed, ours, strict=True) if not system], own)
             self._schema, self._last_id = self._with_load_columns()
         self._started = True
         self._founded = self._founded or bool(fields)
-        return decided
+        return decided and len(changes) == len(needed)
 
     def _incoming(self, field: pa.Field, column: pa.Array, *, untyped: bool) -> tuple[pa.Field | None, bool]:
         """The column as the table would have it, `None` if not at all, and whether it awaits a value."""
@@ -391,6 +406,12 @@ class Normalizer:
         fields = [pa.field(name, kind) for name, kind in kinds.items() if name not in self._schema.names]
         return assign_ids(pa.schema([*self._schema, *fields]), self._last_id)
 
+    def _is_hinted(self, path: Path) -> bool:
+        """Whether the user asked for the type of the values at a path: then it stays."""
+        hint = self._hints.get(path[0])
+        field = None if hint is None else find(pa.schema([hint.field]), path)
+        return field is not None and not children(field.type)
+
     def _find(self, raw: str) -> str | None:
         return self._names.find(raw, self._schema, self._hint_types)
 
@@ -401,11 +422,3 @@ class Normalizer:
         except SchemaError as error:
             error.table = error.table or self._spec.name
             raise
-
-
-def _at(schema: pa.Schema, path: Path) -> pa.Field:
-    fields, found = list(schema), None
-    for name in path:
-        found = next(field for field in fields if field.name == name)
-        fields = children(found.type)
-    return found

@@ -99,6 +99,13 @@ class Outline:
         for child in self.children:
             yield from child.below()
 
+    def explained(self) -> Iterator[str]:
+        """A line per column: its name, where it comes from if not from there, what is done to it."""
+        columns = (node for node in _walk(self.nodes) if isinstance(node, Column))
+        for column, field in zip(columns, self.fields, strict=True):
+            source = "" if len(column.path) == 1 else f"from {'.'.join(column.path)}, "
+            yield f"{field.name}: {source}{column.step or 'as it is'}"
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:

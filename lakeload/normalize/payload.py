@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import SourceError
+from lakeload.model.leaf_text import uuid_text
 from lakeload.model.text import to_json
 from lakeload.model.types import is_list, is_uuid
 
@@ -37,13 +38,13 @@ def encode(batch: pa.RecordBatch) -> pa.Array:
         ['{"id":1,"tags":["a",null]}', '{"id":2}']
     """
     members = [
-        pc.binary_join_element_wise(f"{msgspec.json.encode(name).decode()}:", value_text(column), "")
+        pc.binary_join_element_wise(f",{msgspec.json.encode(name).decode()}:", value_text(column), "")
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     ]
-    if not members:
-        return pa.array(["{}"] * batch.num_rows, pa.string())
-    inner = pc.binary_join_element_wise(*members, ",", null_handling="skip")
-    return pc.binary_join_element_wise("{", inner, "}", "")
+    # The empty text stands first because Arrow leaves out rows in which it skips everything.
+    start = pa.array([""] * batch.num_rows, pa.string())
+    joined = pc.binary_join_element_wise(start, *members, "", null_handling="skip")
+    return pc.binary_join_element_wise(pc.binary_replace_slice(joined, 0, 1, "{"), "}", "")
 
 
 def value_text(column: pa.Array) -> pa.Array:
@@ -77,22 +78,60 @@ def decode(payloads: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
         >>> decode(['{"id":1,"at":"2024-05-01T12:30:00"}'], kept).to_pylist()
         [{'id': 1, 'at': datetime.datetime(2024, 5, 1, 12, 30)}]
     """
+    if not len(schema):
+        return pa.RecordBatch.from_struct_array(pa.array([{}] * len(payloads), pa.struct([])))
     kind = pa.struct(list(schema))
     expected, convert = _decoded(kind)
     decoder = msgspec.json.Decoder(expected)
-    rows = []
-    for number, payload in enumerate(payloads, start=1):
-        try:
+    rows: list[Any] = []
+    try:
+        for payload in payloads:
             row = decoder.decode(payload)
             rows.append(row if convert is None else convert(row))
-        except (msgspec.DecodeError, ValueError, TypeError, ArithmeticError, UnicodeEncodeError) as error:
-            raise SourceError(
-                f"a payload does not have the types kept with it: {error}",
-                row=number,
-                hint="If it was edited, set its types to null: it is then read like a row of JSON lines.",
-            ) from error
-    batch = pa.RecordBatch.from_struct_array(pa.array(rows, type=kind))
-    return batch.cast(schema) if batch.num_columns else pa.record_batch([], schema=schema)
+    except (msgspec.DecodeError, ValueError, TypeError, ArithmeticError) as error:
+        raise _unlike(len(rows) + 1, error) from error
+    try:
+        array = pa.array(rows, type=kind)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        for number, row in enumerate(rows, start=1):
+            try:
+                pa.array([row], type=kind)
+            except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+                raise _unlike(number, error) from error
+        raise
+    return pa.RecordBatch.from_arrays(array.flatten(), schema=schema)
+
+
+def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch in the types of `plain_schema`, in which Arrow can take and filter rows."""
+    schema = plain_schema(batch.schema)
+    if schema.equals(batch.schema):
+        return batch
+    columns = [_plain_column(column, field) for column, field in zip(batch.columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _plain_column(column: pa.Array, field: pa.Field) -> pa.Array:
+    kind = column.type
+    if kind == field.type:
+        return column
+    if pa.types.is_dictionary(kind):
+        return _plain_column(column.dictionary, field).take(column.indices)
+    if pa.types.is_run_end_encoded(kind):
+        return _plain_column(pc.run_end_decode(column), field)
+    try:
+        return uuid_text(column) if is_uuid(kind) else column.cast(field.type)
+    except pa.ArrowNotImplementedError:  # encodings deep inside: by way of the text
+        single = pa.RecordBatch.from_arrays([column], [field.name])
+        return decode(encode(single).to_pylist(), pa.schema([field])).column(0)
+
+
+def _unlike(row: int, error: Exception) -> SourceError:
+    return SourceError(
+        f"a payload does not have the types kept with it: {str(error).splitlines()[0]}",
+        row=row,
+        hint="If it was edited, set its types to null: it is then read like a row of JSON lines.",
+    )
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -144,7 +183,7 @@ def _decoded(kind: pa.DataType) -> tuple[Any, _Convert | None]:
     if is_list(kind):
         expected, convert = _decoded(kind.value_type)
         every = None if convert is None else lambda items: [None if v is None else convert(v) for v in items]
-        return list[expected | None], every  # type: ignore[valid-type]  # a type at run time
+        return list[_or_null(expected)], every  # type: ignore[misc]  # a type at run time
     if pa.types.is_map(kind):
         return _decoded_map(kind)
     for test, expected, make in _LEAVES:
@@ -153,9 +192,15 @@ def _decoded(kind: pa.DataType) -> tuple[Any, _Convert | None]:
     raise SourceError(f"a payload cannot hold the type {kind}")
 
 
+def _or_null(expected: Any) -> Any:
+    return None if expected is None else expected | None
+
+
 def _decoded_struct(kind: pa.DataType) -> tuple[Any, _Convert | None]:
     found = {field.name: _decoded(field.type) for field in kind}
-    expected = TypedDict("Row", {name: one | None for name, (one, _) in found.items()}, total=False)  # type: ignore[misc]  # built at run time
+    # msgspec finds keys by the UTF-8 form Python keeps of them, and looks only: encoding makes it.
+    msgspec.json.encode(list(found))
+    expected = TypedDict("Row", {name: _or_null(one) for name, (one, _) in found.items()}, total=False)  # type: ignore[misc]  # built at run time
     converts = {name: convert for name, (_, convert) in found.items() if convert is not None}
     if not converts:
         return expected, None
@@ -179,7 +224,7 @@ def _decoded_map(kind: pa.DataType) -> tuple[Any, _Convert]:
             for key, value in found.items()
         ]
 
-    return dict[str, expected | None], pairs  # type: ignore[valid-type]  # a type at run time
+    return dict[str, _or_null(expected)], pairs  # type: ignore[misc]  # a type at run time
 
 
 def _key_reader(kind: pa.DataType) -> _Convert:

@@ -221,7 +221,7 @@ class NormalizePlan:
             >>> target = pa.schema([("user_id", pa.int32())])
             >>> print(NormalizePlan.compile(source, renamed, target, {}).explain())
             source | table   | type          | how
-            -------|---------|---------------|-----------------------------------
+            -------|---------|---------------|---------------------------------------
             userId | user_id | uint8 → int32 | cast
             x      |         | string        | kept out: the table has no such column
         """

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from lakeload.model.rejection import SOURCE_ROW, Rejection
 from lakeload.model.values import schema_to_text
-from lakeload.normalize.payload import encode, plain_schema, value_text
+from lakeload.normalize.payload import encode, plain, value_text
 
 QUARANTINE = "__quarantine"
 """Ends the name of the table in which the rows kept out of another one lie."""
@@ -78,7 +78,7 @@ def quarantine_rows(
     if not aside:
         return pa.RecordBatch.from_pylist([], schema=QUARANTINE_SCHEMA)
     rows, first, reasons = _told(aside)
-    payload = batch.select([name for name in batch.schema.names if name != SOURCE_ROW]).take(rows)
+    payload = plain(batch.select([name for name in batch.schema.names if name != SOURCE_ROW])).take(rows)
     types, attempt = _types(payload.schema)
     paths = pa.array([".".join(found.path) or None for found in aside], pa.string())
     rules = pa.array([found.rule for found in aside], pa.string())
@@ -88,7 +88,7 @@ def quarantine_rows(
         rules.take(first),
         reasons,
         _values(payload, first, [found.path for found in aside], names or {}),
-        encode(payload),
+        encode(payload) if payload.num_columns else pa.array(["{}"] * len(rows), pa.string()),
         pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), len(rows)), [types]),
         pa.repeat(pa.scalar(attempt, pa.int32()), len(rows)),
     ]
@@ -148,7 +148,7 @@ def _types(schema: pa.Schema) -> tuple[str, int]:
     # What libraries note about a schema, as pandas does of its index, can be longer than the row.
     facts = {key: value for key, value in (schema.metadata or {}).items() if key.startswith(b"lakeload.")}
     tried = int(facts.pop(ATTEMPT, b"0"))
-    return schema_to_text(plain_schema(schema).with_metadata(facts or None)), tried + 1
+    return schema_to_text(schema.with_metadata(facts or None)), tried + 1
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

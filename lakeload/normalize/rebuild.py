@@ -6,11 +6,14 @@ Steps are plain data, so that a compiled shape can be sent to another process.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
 
+from lakeload.errors import SchemaError
 from lakeload.model.maps import struct_to_map
 from lakeload.model.nested_arrays import bare, dense, members
 from lakeload.model.relabel import relabel
@@ -136,3 +139,40 @@ class Values:
 def remade(step: Rebuild | None, array: pa.Array) -> pa.Array:
     """The column after a step, if there is one."""
     return array if step is None else step(array)
+
+
+@contextmanager
+def refused_as(column: str, reason: str, remedy: str) -> Iterator[None]:
+    """Turns what Arrow says of a value it cannot convert into an error that names the column.
+
+    Raises:
+        SchemaError: The conversion failed.
+    """
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError, RecursionError) as error:
+        hint = f"Correct the value in the source, or {remedy}."
+        raise SchemaError(f"{reason}: {error}", column=column, hint=hint) from error
+
+
+def first_refused(step: Rebuild, array: pa.Array) -> int | None:
+    """The first row a step refuses; `None` when it refuses the type, whatever the rows hold."""
+    if _refuses(step, array.slice(0, 0)):
+        return None
+    low, high = 0, len(array)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _refuses(step, array.slice(low, middle - low)):
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def _refuses(step: Rebuild, array: pa.Array) -> bool:
+    try:
+        with refused_as("", "", ""):
+            step(array)
+    except SchemaError:
+        return True
+    return False

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from lakeload.model.rules import Rule
 
 
+_MOMENTS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
+"""How the canonical text of timestamps, and text that was about to become one, is written."""
+
+
 def passes(rule: Rule, kind: pl.DataType) -> pl.Expr:
     """Whether a row passes a rule about one column; null where the column is.
 
@@ -67,6 +71,8 @@ def _between(rule: Rule, column: pl.Expr, kind: pl.DataType) -> pl.Expr:
             return _steps_between(column, kind, low, high)
         if kind.is_float():
             return _floats_between(column, low, high)
+        if kind in (pl.Boolean, pl.Binary):
+            raise TypeError  # noqa: TRY301 - handled like every bound that does not suit
         read = _reader(kind)
         bounds = [None if bound is None else read(bound) for bound in rule.given]
         if kind == pl.Date:
@@ -148,10 +154,11 @@ def _text_between(column: pl.Expr, low: object, high: object) -> pl.Expr:
 
     bounds = [bound for bound in (low, high) if bound is not None]
     if all(isinstance(bound, dt.date) for bound in bounds):
-        column_read = column.str.slice(0, 26).str.to_datetime(strict=False, time_unit="us")
-        day = column.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
-        moments = [None if b is None else pl.lit(_moment(b), dtype=pl.Datetime("us")) for b in (low, high)]
-        test = _within(pl.coalesce(day, column_read), *moments)
+        clock = [None if b is None else pl.lit(_moment(b), dtype=pl.Datetime("us")) for b in (low, high)]
+        text = column.str.strip_suffix("Z")
+        read = [text.str.to_datetime(form, strict=False, time_unit="us") for form in _MOMENTS]
+        day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+        test = _within(pl.coalesce(day, *read), *clock)
     else:
         test = _floats_between(column.cast(pl.Float64, strict=False), low, high)
     return pl.when(column.is_not_null()).then(test.fill_null(False))
@@ -173,6 +180,8 @@ def _one_of(rule: Rule, column: pl.Expr, kind: pl.DataType) -> pl.Expr:
             values.append(found)
     if not values:
         return _never(column)
+    if kind.is_float():
+        column, kind = column.cast(pl.Float64), pl.Float64()  # values would be rounded to a narrower type
     return column.is_in(pl.lit(pl.Series(values, dtype=kind, strict=True)).implode())
 
 

@@ -28,12 +28,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from lakeload.errors import SchemaError
 from lakeload.model.naming import SYSTEM
 from lakeload.model.nested_arrays import Elements, bare, elements, members
 from lakeload.model.nesting import Nesting
 from lakeload.model.table import INDEX, PARENT_ID, ROOT_ID, ROW_ID
 from lakeload.normalize.outline import Column, Names, Node, Outline, Spread, Unnest, outline
-from lakeload.normalize.rebuild import remade
+from lakeload.normalize.rebuild import Rebuild, first_refused, refused_as
 from lakeload.normalize.unnest import child_ids, root_ids
 
 _MARK = {SYSTEM: b"1"}
@@ -97,7 +98,7 @@ class Shape:
     Args:
         schema: Incoming schema.
         table: Name of the root table, for `explain`.
-        keys: Columns of the primary key, by source name.
+        keys: Columns of the primary key, by source name; flattened ones as `parent__member`.
         root: What becomes of a row.
         identity: Whether batches pass through untouched.
 
@@ -126,10 +127,21 @@ class Shape:
         Args:
             schema: Incoming schema, in the source's names.
             nesting: Policies.
-            keys: Columns of the primary key, by source name; empty when there is none.
+            keys: Columns of the primary key, by source name; flattened ones as `parent__member`. Empty when
+                there is none.
             table: Name of the root table.
+
+        Raises:
+            SchemaError: The types are nested too deeply to be looked at.
         """
-        root = outline(schema, nesting)
+        try:
+            root = outline(schema, nesting)
+        except RecursionError:
+            raise SchemaError(
+                "the columns are nested too deeply",
+                table=table,
+                hint=f"Set max_depth lower than {nesting.max_depth}: what lies deeper becomes JSON text.",
+            ) from None
         same = all(
             len(nodes) == 1 and isinstance(nodes[0], Column) and nodes[0].step is None
             for node in root.nodes
@@ -149,20 +161,35 @@ class Shape:
         Args:
             batch: Rows of the compiled schema.
             ids: What rows are called that have no primary key.
+
+        Raises:
+            SchemaError: A value cannot become what its policy asks for; with its column and row.
         """
         if self.identity:
             return [Part((), batch, None)]
-        found = _Found()
+        try:
+            return list(self._parts(batch, ids))
+        except SchemaError as error:
+            error.table = error.table or self.table
+            error.row = None if error.row is None else ids.start + error.row + 1
+            raise
+
+    def _parts(self, batch: pa.RecordBatch, ids: RowIds) -> Iterator[Part]:
+        found = _Found((), None)
         for node in self.root.nodes:
             if isinstance(node, Spread):
                 found.spread(node, batch.columns)
         if not self.root.children:
-            return [Part((), self._batch(self.root, found, [], batch.num_rows), None)]
-        names = batch.schema.names
-        keys = [batch.column(names.index(key)) if key in names else None for key in self.keys]
-        rows = root_ids(keys, ids.prefix, ids.start, batch.num_rows)
-        made = self._batch(self.root, found, [(_ROW_ID, rows)], batch.num_rows)
-        return [Part((), made, None), *self._children(found, rows, None)]
+            yield Part((), self._batch(self.root, found, [], batch.num_rows), None)
+            return
+        columns = dict(zip((field.name for field in self.root.fields), found.columns, strict=True))
+        columns.update(zip(batch.schema.names, batch.columns, strict=True))
+        keys = [columns.get(key) for key in self.keys]
+        remedy = "take other columns for the primary key"
+        with refused_as(", ".join(self.keys), "the key cannot become an id", remedy):
+            rows = root_ids(keys, ids.prefix, ids.start, batch.num_rows)
+        yield Part((), self._batch(self.root, found, [(_ROW_ID, rows)], batch.num_rows), None)
+        yield from self._children(found, rows, None)
 
     def _children(self, found: _Found, rows: pa.Array, root: _Root | None) -> Iterator[Part]:
         for table, lists in found.lists:
@@ -175,7 +202,7 @@ class Shape:
             yield from self._child(table, those, parents, above)
 
     def _child(self, table: Outline, those: Elements, parents: pa.Array, root: _Root) -> Iterator[Part]:
-        found = _Found()
+        found = _Found(table.path, root.rows)
         found.take(table.nodes, those.values)
         ids = child_ids(parents, table.way, those.positions)
         system = list(zip(_TIES, (ids, parents, root.ids, those.positions), strict=True))
@@ -192,7 +219,8 @@ class Shape:
         arrays = [*found.columns, *(array for _, array in system)]
         schema = pa.schema([*fields, *(field for field, _ in system)], metadata=self.schema.metadata)
         if not arrays:  # a batch without columns would forget how many rows it has
-            return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+            empty = pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+            return empty.replace_schema_metadata(self.schema.metadata)
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def explain(self) -> str:
@@ -217,9 +245,7 @@ class Shape:
         else:
             ids = f"id from {', '.join(self.keys)}" if self.keys else "id from load and row number"
             yield f"{name}: {ids}" if table.children else f"{name}: a row per row"
-        for column, field in zip(_columns(table.nodes), table.fields, strict=True):
-            source = "" if len(column.path) == 1 else f"from {'.'.join(column.path)}, "
-            yield f"  {field.name}: {source}{column.step or 'as it is'}"
+        yield from (f"  {line}" for line in table.explained())
         ties = _TIES if table.path else _TIES[:1] if table.children else ()
         if ties:
             yield "  " + ", ".join(field.name for field in ties)
@@ -234,16 +260,22 @@ class _Root:
 
 
 class _Found:
-    """Columns and lists of one table, collected in the order of its outline."""
+    """Columns and lists of one table, collected in the order of its outline.
 
-    def __init__(self) -> None:
+    Args:
+        path: The table.
+        origin: Index of the root row of each row; `None` for the root.
+    """
+
+    def __init__(self, path: Names, origin: pa.Array | None) -> None:
+        self._path, self._origin = path, origin
         self.columns: list[pa.Array] = []
         self.lists: list[tuple[Outline, pa.Array]] = []
 
     def take(self, nodes: tuple[Node, ...], array: pa.Array) -> None:
         for node in nodes:
             if isinstance(node, Column):
-                self.columns.append(remade(node.step, array))
+                self.columns.append(array if node.step is None else self._remade(node, node.step, array))
             elif isinstance(node, Unnest):
                 self.lists.append((node.table, array))
             else:
@@ -253,11 +285,12 @@ class _Found:
         for i, nodes in node.members:
             self.take(nodes, parts[i])
 
-
-def _columns(nodes: tuple[Node, ...]) -> Iterator[Column]:
-    for node in nodes:
-        if isinstance(node, Column):
-            yield node
-        elif isinstance(node, Spread):
-            for _, inner in node.members:
-                yield from _columns(inner)
+    def _remade(self, column: Column, step: Rebuild, array: pa.Array) -> pa.Array:
+        try:
+            path = ".".join((*self._path, *column.path))
+            with refused_as(path, f"a value cannot become {step}", "choose the policy native for it"):
+                return step(array)
+        except SchemaError as error:
+            row = first_refused(step, array)
+            error.row = row if row is None or self._origin is None else self._origin[row].as_py()
+            raise

@@ -201,8 +201,11 @@ def _of_one_kind(source: pa.DataType, target: pa.DataType, *, untyped: bool) -> 
         return True
     if untyped and pa.types.is_string(stored) and any(test(wanted) for test in _WRITTEN_AS_TEXT):
         return True
-    common = widen(stored, wanted)
-    return common is not None and not pa.types.is_string(common)
+    return (_is_number(stored) and _is_number(wanted)) or widen(stored, wanted) is not None
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def refusing(sieve: Sieve | None) -> Sieve | None:
@@ -397,8 +400,14 @@ def misfits(array: pa.Array, convert: Convert, target: pa.DataType) -> pa.Array 
     return others if suspects is None else pc.or_(suspects, others)
 
 
+_BEGINS_AS_DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
+"""All that can be read as a moment begins so."""
+
+
 def _changed(array: pa.Array, target: pa.DataType) -> pa.Array | None:
     source = array.type
+    if pa.types.is_string(source) and (pa.types.is_date(target) or pa.types.is_timestamp(target)):
+        return pc.fill_null(pc.invert(pc.match_substring_regex(array, _BEGINS_AS_DATE)), False)
     if pa.types.is_nested(source) or pa.types.is_string(target):
         return None
     try:

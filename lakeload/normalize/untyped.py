@@ -1,9 +1,9 @@
-"""Which columns of text hold dates: decided when such a column is first met, from the values it has then.
+"""What the values of a batch say of its types, where the types alone say too little or too much.
 
-Part of deciding types, for sources that write dates and times as text: JSON and Python rows. A column, member,
-element or map value of text that the table does not have yet becomes a date or timestamp when all its values
-in the batch are, by `detect`; a column that has no value yet is held back until one shows. What is decided
-once stays: a later value that is no date follows the contract.
+Part of deciding types. JSON and Python rows write dates and times as text: a column, member, element or map
+value of text that the table does not have yet becomes a date or timestamp when all its values in the batch
+are, by `detect`; one that has no value yet is held back until one shows. What is decided once stays: a later
+value that is no date follows the contract. And a column without values asks for no change of its type.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lakeload.model.nested_arrays import members as parts_of
 from lakeload.model.schema import children
 from lakeload.model.types import is_list
 from lakeload.normalize.detect import detected
-from lakeload.normalize.incoming import kind_of, members, unwrap
+from lakeload.normalize.incoming import Path, kind_of, members, unwrap
 from lakeload.normalize.sieve import as_list, plain
 
 
@@ -70,6 +70,41 @@ def _text_type(array: pa.Array, kind: pa.DataType) -> tuple[pa.DataType, bool]:
         return pa.null(), True
     found = detected(array)
     return (kind if found is None else found), False
+
+
+def has_values(batch: pa.RecordBatch, renamed: pa.Schema, path: Path) -> bool:
+    """Whether any value lies at a path of the table, or what lies there cannot be told.
+
+    Args:
+        batch: As it came.
+        renamed: Its schema under the names of the lake.
+        path: Column path.
+
+    Example:
+        >>> batch = pa.record_batch({"A": [{"B": None}, None]})
+        >>> renamed = pa.schema([("a", pa.struct([("b", pa.null())]))])
+        >>> has_values(batch, renamed, ("a",)), has_values(batch, renamed, ("a", "b"))
+        (True, False)
+    """
+    i = renamed.get_field_index(path[0])
+    if i < 0:
+        return True
+    array, kind = plain(batch.column(i)), unwrap(renamed.field(i).type)
+    for name in path[1:]:
+        if pa.types.is_struct(kind):
+            i = kind.get_field_index(name)
+            if i < 0:
+                return True
+            array, kind = parts_of(array)[i], kind.field(i).type
+        elif pa.types.is_map(kind):
+            array = elements(as_list(array)).values.field(name)
+            kind = kind.key_type if name == "key" else kind.item_type
+        elif is_list(kind):
+            array, kind = elements(array).values, kind.value_type
+        else:
+            return True
+        array, kind = plain(array), unwrap(kind)
+    return bool(array.null_count < len(array))
 
 
 def _has_text(kind: pa.DataType) -> bool:

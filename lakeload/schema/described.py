@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-SOURCE = b"lakeload.source"
-"""Field metadata: the column's name in the source, where it differs."""
+from lakeload.model.naming import source_of, source_parts
 
 
-def source_name(field: pa.Field) -> str | None:
-    """The column's name in the source; `None` when it is the column's own.
+def source_path(field: pa.Field) -> tuple[str, ...] | None:
+    """The column's name in the source, where it is another; several names when flattening moved it.
 
     Example:
-        >>> source_name(pa.field("user_id", pa.int64(), metadata={"lakeload.source": "userId"}))
-        'userId'
+        >>> source_path(pa.field("user_id", pa.int64(), metadata={"lakeload.source": "userId"}))
+        ('userId',)
+        >>> source_path(pa.field("home__zip", pa.string(), metadata={"lakeload.source": ".home.zip"}))
+        ('home', 'zip')
     """
-    raw = (field.metadata or {}).get(SOURCE)
-    found = None if raw is None else raw.decode("utf-8", "replace")
-    return None if found == field.name else found
+    text = source_of(field)
+    if not text:  # empty: another engine wrote over it
+        return None
+    found = source_parts(text)
+    return None if found == (field.name,) else found
 
 
 def description(field: pa.Field) -> str | None:
@@ -27,5 +30,5 @@ def description(field: pa.Field) -> str | None:
         >>> description(pa.field("user_id", pa.int64(), metadata={"lakeload.source": "userId"}))
         'userId in the source'
     """
-    name = source_name(field)
-    return None if name is None else f"{' '.join(name.split())} in the source"
+    path = source_path(field)
+    return None if path is None else f"{' '.join('.'.join(path).split())} in the source"

@@ -7,7 +7,6 @@ underscores are left out, and the column's own name becomes the alias.
 
 from __future__ import annotations
 
-import builtins
 import keyword
 import re
 import unicodedata
@@ -18,7 +17,7 @@ import pyarrow as pa
 
 from lakeload.errors import SchemaError
 from lakeload.model.schema import children
-from lakeload.schema.described import source_name
+from lakeload.schema.described import source_path
 
 _WIDTHS = {pa.int8(): 8, pa.int16(): 16, pa.int32(): 32, pa.int64(): 64}
 _LEAVES = {
@@ -32,8 +31,12 @@ _LEAVES = {
     pa.timestamp("us", "UTC"): "AwareDatetime",
     pa.timestamp("us"): "NaiveDatetime",
 }
-_PYDANTIC = ("AliasChoices", "AwareDatetime", "BaseModel", "ConfigDict", "Field", "NaiveDatetime")
-_TAKEN = frozenset({"dt", "Annotated", "Decimal", *_PYDANTIC, *dir(builtins)})
+_PYDANTIC = (
+    "AliasChoices", "AliasPath", "AwareDatetime", "BaseModel", "ConfigDict", "Field", "NaiveDatetime",
+)  # fmt: skip
+_BUILTINS = ("bool", "bytes", "dict", "float", "int", "list", "str")
+_TAKEN = frozenset({"dt", "Annotated", "Decimal", *_PYDANTIC, *_BUILTINS})
+"""Names the text itself uses: an attribute of that name would hide them from the lines after it."""
 
 
 def to_pydantic(schema: pa.Schema, name: str) -> str:
@@ -51,10 +54,9 @@ def to_pydantic(schema: pa.Schema, name: str) -> str:
         SchemaError: A type has no form in Python.
 
     Example:
-        >>> found = {}
-        >>> exec(to_pydantic(pa.schema([pa.field("id", pa.int32(), nullable=False)]), "orders"), found)
-        >>> found["Orders"].model_validate({"id": 7}).id
-        7
+        >>> source = to_pydantic(pa.schema([pa.field("id", pa.string(), nullable=False)]), "order_lines")
+        >>> [line for line in source.splitlines() if line.startswith(("class", "    id"))]
+        ['class OrderLines(BaseModel):', '    id: str']
     """
     module = _Module()
     top = module.reserve(_class_name([name]))
@@ -162,10 +164,11 @@ def _annotated(field: pa.Field, kind: str) -> str:
 
 def _assigned(field: pa.Field, attribute: str) -> str:
     """The default and the aliases."""
-    source = source_name(field)
+    source = source_path(field)
     options: list[str] = ["default=None"] if field.nullable else []
     if source is not None:
-        options.append(f"validation_alias=AliasChoices({field.name!r}, {source!r})")
+        other = repr(source[0]) if len(source) == 1 else f"AliasPath({', '.join(map(repr, source))})"
+        options.append(f"validation_alias=AliasChoices({field.name!r}, {other})")
         options.append(f"serialization_alias={field.name!r}")
     elif attribute != field.name:
         options.append(f"alias={field.name!r}")

@@ -26,8 +26,9 @@ import pyarrow.csv
 
 from lakeload.errors import LakeloadError, SchemaError, SourceError
 from lakeload.sources.decode.coerce import Hint, coerce, from_text, is_text
+from lakeload.sources.decode.conflict import excerpt, first_failure
+from lakeload.sources.decode.infer import EXACT_IN_DOUBLE
 from lakeload.sources.files import File, open_text
-from lakeload.sources.decode.infer import EXACT_IN_DOUBLE, excerpt, first_failure
 from lakeload.sources.parallel import ordered_map, prefetch
 
 _SAMPLE_BYTES = 1 << 20

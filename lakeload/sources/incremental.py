@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from lakeload.errors import ConfigError, SourceError
 from lakeload.model.cursor import Checkpoint, Cursor, CursorValue
-from lakeload.sources.decode.infer import excerpt
+from lakeload.sources.decode.conflict import excerpt
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LAG = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*")

@@ -49,6 +49,48 @@ def ordered_map(
         close(source)
 
 
+def in_turn(work: Callable[[Item], object], items: Iterable[Item], *, ahead: int = 2) -> None:
+    """Call `work` on every item, in order, in one thread of its own, while the next items are drawn here.
+
+    Args:
+        work: What it raises is raised here, and nothing more is drawn.
+        items: Drawn in the caller's thread, because what a user's generator opens may belong to it.
+        ahead: Items drawn and not yet worked on; 0 draws the next one when the one before is done.
+
+    Example:
+        >>> seen = []
+        >>> in_turn(seen.append, [1, 2])
+        >>> seen
+        [1, 2]
+    """
+    waiting: deque[Future[object]] = deque()
+    thread = ThreadPoolExecutor(1, thread_name_prefix="lakeload-shape")
+    source = iter(items)
+    try:
+        while True:
+            try:
+                item = next(source, _NOTHING)
+            except Exception:
+                _finish(waiting)  # an error of an earlier item comes first
+                raise
+            if item is _NOTHING:
+                _finish(waiting)
+                return
+            waiting.append(thread.submit(work, item))  # type: ignore[arg-type]  # not _NOTHING
+            if len(waiting) > ahead:
+                waiting.popleft().result()
+    finally:
+        thread.shutdown(wait=True, cancel_futures=True)
+
+
+def _finish(waiting: deque[Future[object]]) -> None:
+    while waiting:
+        waiting.popleft().result()
+
+
+_NOTHING = object()
+
+
 class _End:
     def __init__(self, error: BaseException | None) -> None:
         self.error = error

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from lakeload.sources.decode.expectation import Expectation
 
+_LINES = 2
+_LONGEST_START = 1 << 28
+
 # The readers are imported where they are needed: this module is part of `import lakeload`.
 
 
@@ -88,7 +91,7 @@ def read(
         files = [file for location in data for file in find(location, options.storage)]
         yield from _read_files(files, expectation, options, workers)
     elif isinstance(data, Iterable):
-        from lakeload.sources.decode.rows import read_rows
+        from lakeload.sources.decode.items import read_rows
 
         rows = [data] if isinstance(data, Mapping) else data
         yield from read_rows(rows, expectation=expectation, options=options)
@@ -101,13 +104,19 @@ def read(
 
 def describe(data: object) -> str:
     """Short name of a source for messages: its path or URL without secrets, else what it is."""
-    if isinstance(data, list | tuple) and data and all(map(_is_location, data)):
+    if isinstance(data, list | tuple) and locates(data):
         rest = f" and {len(data) - 1} more" if len(data) > 1 else ""
         return f"{describe(data[0])}{rest}"
     if _is_location(data):
         return public(os.fspath(data))
     name = getattr(data, "__name__", None)
     return str(name) if isinstance(name, str) else type(data).__name__
+
+
+def locates(data: object) -> bool:
+    """Whether the data is a path or URL, or several, rather than rows at hand."""
+    several = isinstance(data, list | tuple) and bool(data) and all(map(_is_location, data))
+    return several or _is_location(data)
 
 
 def _is_location(data: object) -> TypeGuard[str | os.PathLike[str]]:
@@ -148,7 +157,7 @@ def _read_files(
 
 def _format(file: File, options: ReadOptions) -> Format | None:
     """The file's format; `None` for a file without content."""
-    from lakeload.sources.decode.documents import is_document
+    from lakeload.sources.decode.records import is_document
 
     if options.format is not None and options.format != "json":
         return options.format
@@ -159,6 +168,10 @@ def _format(file: File, options: ReadOptions) -> Format | None:
         start = stream.read(1 << 16)
         while start and not start.removeprefix(b"\xef\xbb\xbf").strip():
             start = stream.read(1 << 16)
+        while (
+            start.count(b"\n") < _LINES and len(start) < _LONGEST_START and (more := stream.read(len(start)))
+        ):
+            start += more
     if not start:
         return None
     if options.record_path or (options.format == "json" and is_document(start)):

@@ -20,6 +20,7 @@ from lakeload.model.naming import MAX_NAME_BYTES, Naming, checked_length, checke
 from lakeload.model.nesting import Nesting
 from lakeload.model.rules import Rule, parse_rules
 from lakeload.model.table import Encoding, TableSpec, checked_encoding
+from lakeload.sources.class_schema import class_schema, is_model
 from lakeload.sources.read import ReadOptions
 from lakeload.storage_options import StorageOptions
 
@@ -103,7 +104,7 @@ def resource(
     cursor: Cursor | str | None = None,
     partition_by: str | Iterable[str] = (),
     sort_by: str | Iterable[str] = (),
-    schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
+    schema: pa.Schema | Mapping[str, pa.DataType] | type | None = None,
     load_columns: bool = True,
     target_file_size: int | str | None = None,
     encoding: Encoding = "compat",
@@ -130,7 +131,7 @@ def resource(
     cursor: Cursor | str | None = None,
     partition_by: str | Iterable[str] = (),
     sort_by: str | Iterable[str] = (),
-    schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
+    schema: pa.Schema | Mapping[str, pa.DataType] | type | None = None,
     load_columns: bool = True,
     target_file_size: int | str | None = None,
     encoding: Encoding = "compat",
@@ -157,7 +158,8 @@ def resource(
         cursor: Column that orders the rows, so that a run takes only new ones.
         partition_by: Partition fields such as `"country"` or `"day(created_at)"`.
         sort_by: Sort order within a file, such as `"created_at desc"`.
-        schema: Types by column that win over what is inferred; may be partial.
+        schema: Types by column that win over what is inferred; may be partial. Or a pydantic model, dataclass
+            or msgspec struct whose fields say them.
         load_columns: Add `_lakeload_id` and `_lakeload_at` to a table this creates.
         target_file_size: Bytes, or a size such as `"128MB"` (the default).
         encoding: `"compat"` is read fast by every engine; `"modern"` makes smaller files.
@@ -225,7 +227,7 @@ def table_spec(
     cursor: Cursor | str | None = None,
     partition_by: str | Iterable[str] = (),
     sort_by: str | Iterable[str] = (),
-    schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
+    schema: pa.Schema | Mapping[str, pa.DataType] | type | None = None,
     load_columns: bool = True,
     target_file_size: int | str | None = None,
     encoding: Encoding = "compat",
@@ -266,15 +268,17 @@ def table_spec(
     )
 
 
-def _hints(schema: pa.Schema | Mapping[str, pa.DataType] | None) -> pa.Schema | None:
+def _hints(schema: pa.Schema | Mapping[str, pa.DataType] | type | None) -> pa.Schema | None:
     if schema is None or isinstance(schema, pa.Schema):
         return schema
+    if isinstance(schema, type) and is_model(schema):
+        return class_schema(schema)
     try:
-        return pa.schema(list(schema.items()))
+        return pa.schema(list(schema.items()))  # type: ignore[union-attr]  # anything else is caught below
     except (AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"the schema cannot be read: {error}",
-            hint='Give a pyarrow schema, or pyarrow types by column such as {"id": pa.int64()}.',
+            hint='Give a pyarrow schema, pyarrow types by column such as {"id": pa.int64()}, or a pydantic model.',
         ) from error
 
 

@@ -1,7 +1,7 @@
 """Rows in the shape of the table: the check at the writer's door, and the cast to a wider schema.
 
 `admit` keeps columns as they are where Parquet stores the same bytes either way (dictionary-encoded or
-large strings), so nothing is copied. `convert` really changes types, never losing a value, and fills
+large strings), so nothing is copied. `convert` really changes types, by `lakeload.model.carry`, and fills
 columns the rows do not have with nulls.
 """
 
@@ -13,7 +13,8 @@ from typing import TypeVar
 import pyarrow as pa
 
 from lakeload.errors import SchemaError
-from lakeload.model.schema import children, field_id
+from lakeload.model.carry import carry, position_of
+from lakeload.model.schema import children
 
 T = TypeVar("T", pa.RecordBatch, pa.Table)
 
@@ -61,7 +62,7 @@ def _same(column: pa.Array, field: pa.Field) -> pa.Array:
     """The column relabelled with the nested field ids; texts inside may be of another Arrow layout."""
     if not _alike(column.type, field.type):
         raise SchemaError(f"the rows have {column.type} where the table has {field.type}", column=field.name)
-    return cast(column, field.type, field.name)
+    return carry(column, field.type, field.name)
 
 
 def _alike(kind: pa.DataType, target: pa.DataType) -> bool:
@@ -90,72 +91,14 @@ def convert(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """
     columns = []
     for field in schema:
-        position = _position(field, list(batch.schema))
+        position = position_of(field, list(batch.schema))
         if position is None:
             if not field.nullable and batch.num_rows:
                 raise SchemaError("a required column has no values", column=field.name)
             columns.append(pa.nulls(batch.num_rows, field.type))
         else:
-            columns.append(cast(batch.column(position), field.type, field.name))
+            columns.append(carry(batch.column(position), field.type, field.name))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def cast(array: pa.Array, kind: pa.DataType, path: str) -> pa.Array:
-    """The array as `kind`, exactly; structs are matched by field id, else by name.
-
-    Raises:
-        SchemaError: A value does not survive.
-    """
-    if array.type.equals(kind, check_metadata=True):
-        return array
-    try:
-        if pa.types.is_nested(kind) and type(array.type) is type(kind):
-            return _cast_nested(array, kind, path)
-        if pa.types.is_dictionary(array.type):
-            array = array.dictionary_decode()
-        if pa.types.is_integer(array.type) and pa.types.is_decimal(kind):
-            # Arrow asks the target for room for every integer, not for those that are there.
-            array = array.cast(pa.decimal128(20, 0))
-        return array.cast(kind, safe=True)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        text = str(error).splitlines()[0]
-        raise SchemaError(f"cannot turn {array.type} into {kind}: {text}", column=path) from error
-
-
-def _cast_nested(array: pa.Array, kind: pa.DataType, path: str) -> pa.Array:
-    if array.offset:  # children of a slice are not aligned with it
-        array = pa.concat_arrays([array, array.slice(0, 0)])
-    mask = array.is_null() if array.null_count else None
-    if pa.types.is_struct(kind):
-        ours, inner = children(array.type), []
-        for field in children(kind):
-            position = _position(field, ours)
-            inner.append(
-                pa.nulls(len(array), field.type)
-                if position is None
-                else cast(array.field(position), field.type, f"{path}.{field.name}")
-            )
-        return pa.StructArray.from_arrays(inner, fields=children(kind), mask=mask)
-    if pa.types.is_map(kind):
-        keys = cast(array.keys, kind.key_type, f"{path}.key")
-        items = cast(array.items, kind.item_type, f"{path}.value")
-        return pa.MapArray.from_arrays(array.offsets, keys, items, type=kind, mask=mask)
-    values = cast(array.values, kind.value_type, f"{path}.element")
-    offsets = array.offsets.cast(pa.int64() if pa.types.is_large_list(kind) else pa.int32())
-    maker = pa.LargeListArray if pa.types.is_large_list(kind) else pa.ListArray
-    return maker.from_arrays(offsets, values, type=kind, mask=mask)
-
-
-def _position(field: pa.Field, among: Sequence[pa.Field]) -> int | None:
-    wanted = field_id(field)
-    if wanted is not None:
-        for position, other in enumerate(among):
-            if field_id(other) == wanted:
-                return position
-    for position, other in enumerate(among):
-        if other.name == field.name and (wanted is None or field_id(other) is None):
-            return position
-    return None
 
 
 def narrower(old: pa.Schema, new: pa.Schema) -> bool:
@@ -163,7 +106,7 @@ def narrower(old: pa.Schema, new: pa.Schema) -> bool:
     return any(
         _narrower(old.field(position).type, field.type)
         for field in new
-        if (position := _position(field, list(old))) is not None
+        if (position := position_of(field, list(old))) is not None
     )
 
 
@@ -175,7 +118,7 @@ def _narrower(old: pa.DataType, new: pa.DataType) -> bool:
     return any(
         _narrower(ours[position].type, field.type)
         for field in theirs
-        if (position := _position(field, ours)) is not None
+        if (position := position_of(field, ours)) is not None
     )
 
 

@@ -3,7 +3,8 @@
 A load without a cursor has no position: when a recorded load is completed by the next run, that run may
 bring the same rows again, or others. The fingerprint of what it brings is compared with the recorded one,
 so that a repetition adds nothing. It covers the number of rows, each column's nulls, NaNs, least and
-greatest value over all of them, and the exact values of the first and last 16,384; load columns are left out.
+greatest value over all of them, and the exact values of the first and last 16,384. Left out are lakeload's
+own columns, which differ from load to load.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 
 from lakeload.model.files import ColumnPath, ColumnStats, DataFile
 from lakeload.model.schema import without_ids
-from lakeload.model.table import LOAD_COLUMNS
+from lakeload.model.table import SYSTEM_COLUMNS
 from lakeload.write.conform import convert
 
 WINDOW = 16_384
@@ -82,7 +83,7 @@ def _column_facts(files: Sequence[DataFile]) -> dict[ColumnPath, tuple[object, .
     found: dict[ColumnPath, list[ColumnStats]] = {}
     for file in files:
         for path, stats in file.stats.items():
-            if path[0] not in LOAD_COLUMNS:
+            if path[0] not in SYSTEM_COLUMNS:
                 found.setdefault(path, []).append(stats)
     return {
         path: (
@@ -105,7 +106,7 @@ def _extent(parts: Sequence[ColumnStats]) -> tuple[object, object]:
 def _exact_bytes(batches: list[pa.RecordBatch], skip: int, schema: pa.Schema) -> pa.Buffer:
     """The rows as uncompressed Parquet, which depends on the values alone and not on Arrow's buffers."""
     table = pa.Table.from_batches([convert(batch, schema) for batch in batches]).slice(skip)
-    kept = table.drop_columns([name for name in table.column_names if name in LOAD_COLUMNS])
+    kept = table.drop_columns([name for name in table.column_names if name in SYSTEM_COLUMNS])
     sink = pa.BufferOutputStream()
     pq.write_table(
         kept.cast(without_ids(kept.schema)),

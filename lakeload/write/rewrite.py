@@ -10,9 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lakeload.errors import StorageError
+from lakeload.model.carry import position_of
+from lakeload.model.evolution import same_type
 from lakeload.model.files import DataFile, LiveFile, Value
 from lakeload.model.layout import Layout
-from lakeload.model.schema import children, field_id, without_sources
+from lakeload.model.naming import SOURCE
+from lakeload.model.relabel import relabel
+from lakeload.model.schema import children, field_id, with_children, without_sources
 from lakeload.write.conform import convert
 from lakeload.write.store import Store
 from lakeload.write.writer import TableWriter, WriteOptions
@@ -21,7 +25,12 @@ _BATCH_ROWS = 65_536
 
 
 def rewrite(
-    store: Store, paths: Sequence[str], schema: pa.Schema, options: WriteOptions
+    store: Store,
+    paths: Sequence[str],
+    schema: pa.Schema,
+    options: WriteOptions,
+    *,
+    before: Mapping[str, pa.Schema] | None = None,
 ) -> tuple[DataFile, ...]:
     """Write the rows of these files anew, in order; the old files stay.
 
@@ -30,6 +39,8 @@ def rewrite(
         paths: Relative to the root. Files lakeload wrote: they hold every column they have values for.
         schema: Columns of the new files. Matched by field id, else by name; missing ones become null.
         options: How to write.
+        before: The schema each file was written with, which tells what its source calls the members of
+            objects that become text or maps now; files do not.
 
     Returns:
         The new files.
@@ -38,11 +49,16 @@ def rewrite(
         SchemaError: A value does not survive its cast.
         StorageError: A file cannot be read or written.
     """
-    return _rewrite(store, {path: {} for path in paths}, schema, options)
+    return _rewrite(store, {path: {} for path in paths}, schema, options, before or {})
 
 
 def rewrite_live(
-    store: Store, files: Iterable[LiveFile], schema: pa.Schema, options: WriteOptions
+    store: Store,
+    files: Iterable[LiveFile],
+    schema: pa.Schema,
+    options: WriteOptions,
+    *,
+    before: pa.Schema | None = None,
 ) -> tuple[DataFile, ...]:
     """Write the rows of a table's live files anew, whoever wrote them; every row stays in its partition.
 
@@ -53,6 +69,7 @@ def rewrite_live(
         files: Files below the root, without deleted rows, of the present partitioning.
         schema: Columns of the new files, as for `rewrite`.
         options: How to write; `options.layout` is the table's.
+        before: The table's schema so far, as for `rewrite`.
 
     Returns:
         The new files.
@@ -64,7 +81,7 @@ def rewrite_live(
     """
     found = list(files)
     known = {file.path: _partition_values(file, options.layout) for file in found}
-    added = _rewrite(store, known, schema, options)
+    added = _rewrite(store, known, schema, options, dict.fromkeys(known, before) if before else {})
     if not _same_rows(found, added):
         for file in added:
             store.delete(file.path)
@@ -81,13 +98,16 @@ def _rewrite(
     files: Mapping[str, Mapping[str, Value | None]],
     schema: pa.Schema,
     options: WriteOptions,
+    before: Mapping[str, pa.Schema],
 ) -> tuple[DataFile, ...]:
     schema = without_sources(schema)  # files do not tell them: types would look different all over
     writer = TableWriter(store, schema, options)
     try:
         for path, values in files.items():
             for batch in _batches(store, path):
-                writer.write(convert(_completed(batch, values, schema, options.layout), schema))
+                rows = _completed(batch, values, schema, options.layout)
+                rows = _sourced(rows, before[path], schema) if path in before else rows
+                writer.write(convert(rows, schema))
         return writer.close()
     except BaseException:
         writer.abort()
@@ -138,6 +158,35 @@ def _completed(
     return batch
 
 
+def _sourced(batch: pa.RecordBatch, before: pa.Schema, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with source names inside the objects that stay no objects."""
+    for i, field in enumerate(batch.schema):
+        known, wanted = position_of(field, list(before)), position_of(field, list(schema))
+        if known is None or wanted is None or same_type(before.field(known).type, schema.field(wanted).type):
+            continue
+        kind = _with_sources(field.type, before.field(known).type)
+        if not kind.equals(field.type, check_metadata=True):
+            batch = batch.set_column(i, field.with_type(kind), relabel(batch.column(i), kind))
+    return batch
+
+
+def _with_sources(kind: pa.DataType, known: pa.DataType) -> pa.DataType:
+    ours, theirs = children(kind), children(known)
+    if not ours or kind.id != known.id:
+        return kind
+    fields: list[pa.Field] = []
+    for field in ours:
+        # The names of a list's element and of a map's parts are the file's own affair.
+        i = position_of(field, theirs) if pa.types.is_struct(kind) else len(fields)
+        if i is not None:
+            found = (theirs[i].metadata or {}).get(SOURCE)
+            metadata = dict(field.metadata or {}) | ({} if found is None else {SOURCE: found})
+            inner = _with_sources(field.type, theirs[i].type)
+            field = pa.field(field.name, inner, field.nullable, metadata or None)  # noqa: PLW2901 - the same field, completed
+        fields.append(field)
+    return with_children(kind, fields)
+
+
 def _unknown(have: Sequence[pa.Field], want: Sequence[pa.Field]) -> str | None:
     """The first column, at any depth, that has no field id and no namesake in the table."""
     names = {field.name: field for field in want}
@@ -147,6 +196,8 @@ def _unknown(have: Sequence[pa.Field], want: Sequence[pa.Field]) -> str | None:
         there = names.get(field.name)
         if there is None:
             return field.name
+        if field.type.id != there.type.id:
+            continue  # the whole of it becomes text, or entries of a map
         below, wanted = children(field.type), children(there.type)
         if below and not pa.types.is_struct(field.type):
             wanted = [new.with_name(old.name) for old, new in zip(below, wanted, strict=False)]

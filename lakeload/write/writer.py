@@ -170,7 +170,8 @@ class TableWriter:
         if not narrow:
             return kept
         self._sinks.wait()
-        wide = rewrite(self._store, narrow, self.schema, self._options)
+        before = {file.path: schema for file, schema in self._older}
+        wide = rewrite(self._store, narrow, self.schema, self._options, before=before)
         for path in narrow:
             self._sinks.forget(path)
         return [*kept, *wide]

@@ -63,6 +63,12 @@ def test_a_primary_key_gives_ids_that_are_the_same_in_every_load(place: Place) -
     assert [row["_lakeload_row_id"] for row in rows(place, "t__lines")] == first
 
 
+@pytest.mark.parametrize("key", ["orderId", "order_id"])
+def test_a_primary_key_may_be_spelled_as_in_the_source_or_in_the_table(local_place: Place, key: str) -> None:
+    local_place.load([{"orderId": 7, "tags": ["a"]}], nesting="tables", primary_key=key)
+    assert [row["_lakeload_row_id"] for row in rows(local_place, "t__tags")] == ["7/tags/0"]
+
+
 def test_without_a_key_rows_of_two_loads_never_share_an_id(local_place: Place) -> None:
     local_place.load(ORDERS, nesting="tables")
     local_place.load(ORDERS, nesting="tables")

@@ -48,7 +48,7 @@ def test_levels_beyond_the_depth_of_types_become_text(bounded):
     value = row["a"]
     while isinstance(value, dict):
         value = value["b"]
-    assert value.endswith('{"b":[1]}' + "}" * value.count("{") if False else "[1]" + "}" * value.count("{"))
+    assert value == '{"b":' * value.count("{") + "[1]" + "}" * value.count("{")
 
 
 def test_a_document_that_is_ten_thousand_levels_deep_is_refused(bounded):
@@ -165,7 +165,7 @@ def test_a_file_that_is_cut_off_is_refused_with_its_last_row(data):
 
 @pytest.mark.parametrize("data", [b'[{"a":1},{"a"', b'{"d":[{"a":1}', b'{\n"a":1\n'])
 def test_a_document_that_is_cut_off_is_refused(data):
-    with pytest.raises(SourceError, match="truncated"):
+    with pytest.raises(SourceError, match=r"truncated|cut off"):
         rows(data)
 
 
@@ -225,7 +225,9 @@ def test_numbers_beyond_doubles_stay_exact(literal, value, before):
     assert (found, type(found)) == (value, type(value))
 
 
-@pytest.mark.parametrize("literal", ["0.1234567890123456789", "9007199254740993.0", "1e400", "1e-400", "1e-5000"])
+@pytest.mark.parametrize(
+    "literal", ["0.1234567890123456789", "9007199254740993.0", "1e400", "1e-400", "1e-5000"]
+)
 def test_a_number_no_double_holds_among_doubles_makes_text_of_its_piece(literal):
     line = b'{"a":0.25,"b":"%s"}\n' % (b"x" * 1000)
     data = line * 3000 + b'{"a":%s}\n' % literal.encode() + line * 3000

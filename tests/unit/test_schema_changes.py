@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 import lakeload as ll
-from lakeload.hooks import append_changes, refuse_changes
+from lakeload.hooks import append_changes, post_changes, refuse_changes
 from lakeload.model.events import SchemaEvent
 from lakeload.preview import preview
 from lakeload.write.schema_notes import NOTES, read_notes
@@ -67,6 +68,17 @@ def test_report_lists_the_changes_and_what_hooks_could_not_do(tmp_path: Path) ->
     assert json.loads(line) == report.to_dict()["schema_changes"][0]
     assert report.to_dict()["warnings"] == [warning]
     assert f"warning: {warning}" in str(report)
+
+
+def test_webhook_that_is_down_costs_a_warning_without_its_secrets_and_not_the_load(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/services/SECRET"
+    report = load(tmp_path, [{"id": 1}], on_schema_change=post_changes(url, timeout=1))
+    assert table(tmp_path).to_arrow().num_rows == 1
+    (warning,) = report.warnings
+    assert "got no answer" in warning
+    assert "SECRET" not in str(report) + json.dumps(report.to_dict())
 
 
 @pytest.mark.parametrize("form", FORMATS)

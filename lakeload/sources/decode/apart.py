@@ -101,14 +101,16 @@ class _Sorter:
     def place(self, indices: list[int]) -> None:
         """Put rows into the first of the other groups that agrees with them, or into one more."""
         seen = self.observe([self.rows[i] for i in indices])
-        if self._mixed(seen) and len(indices) > 1:
+        mixed = self._mixed(seen)
+        if mixed and len(indices) > 1:
             half = len(indices) // 2
             self.place(indices[:half])
             self.place(indices[half:])
             return
         for group in self.groups[1:]:
             merged = group.seen.merge(seen)
-            if self._mixed(merged) <= self._mixed(seen) | self._mixed(group.seen):
+            # A row that is mixed in itself is text by itself, and makes others text in the same place.
+            if self._mixed(merged) == mixed == self._mixed(group.seen):
                 group.seen = merged
                 group.rows += indices
                 return

@@ -67,3 +67,18 @@ def first_failure(size: int, fits: Callable[[int], bool]) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return high
+
+
+def reach(row: object, path: str) -> object:
+    """The value at a path such as `a.b.c`; what is nearest where lists or names with dots lead astray.
+
+    Example:
+        >>> reach({"a": {"b": 1}}, "a.b")
+        1
+    """
+    value = row
+    for name in path.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return value
+        value = value[name]
+    return value

@@ -66,9 +66,10 @@ class JsonReader:
         Raises:
             SourceError: The text is malformed, or holds no records at the record path.
         """
-        if data.removeprefix(BOM).isspace():
+        text = data.removeprefix(BOM)
+        if not text or text.isspace():
             return
-        if self._options.record_path or is_document(data):
+        if self._options.record_path or self._options.format == "json" or is_document(data):
             yield from self._decode(self._document(data, None))
         else:
             yield from self._decode(_cut(data, self._options.batch_bytes))

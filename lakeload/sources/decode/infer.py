@@ -25,10 +25,8 @@ from typing import Any
 import pyarrow as pa
 
 from lakeload.model.nesting import Nesting
-from lakeload.sources.decode.conflict import Conflict, excerpt, first_failure
+from lakeload.sources.decode.conflict import Conflict, excerpt
 from lakeload.sources.decode.values import known, text_key
-
-__all__ = ["EXACT_IN_DOUBLE", "MAX_COLUMNS", "Conflict", "Observed", "excerpt", "first_failure", "locate"]
 
 EXACT_IN_DOUBLE = 1 << 53
 """Every integer up to this magnitude has a double of its own."""
@@ -107,6 +105,7 @@ class Observed:
         "high",
         "item",
         "kinds",
+        "limit",
         "low",
         "nesting",
         "path",
@@ -120,6 +119,7 @@ class Observed:
         self.path = path
         self.depth = depth
         self.policy = self.nesting.policy(path) if path else "native"
+        self.limit = MAX_COLUMNS if self._is_led_through() else self.nesting.map_keys
         self.kinds: set[str] = set()
         self.foreign = False
         self.low = 0
@@ -207,11 +207,16 @@ class Observed:
         for key in keys:
             text_key(key, self.column)
 
+    def _is_led_through(self) -> bool:
+        """Whether members are spoken of by name, so that their names are no data."""
+        start = f"{'.'.join(self.path)}."
+        return not self.depth or any(path.startswith(start) for path in self.nesting.paths)
+
     def _is_map(self, keys: dict[str, None]) -> bool:
         if self.depth and (self.policy == "map" or "map" in self.kinds):
             return True
-        count = len(self.fields.keys() | keys.keys()) if len(keys) + len(self.fields) > self._limit else 0
-        if count <= self._limit:
+        few = len(keys) + len(self.fields) <= self.limit
+        if few or len(self.fields.keys() | keys.keys()) <= self.limit:
             return False
         if not self.depth:
             raise Conflict(
@@ -220,10 +225,6 @@ class Observed:
                 "Such keys are data: put them below one key, as a map, or make each a row of its own.",
             )
         return True
-
-    @property
-    def _limit(self) -> int:
-        return self.nesting.map_keys if self.depth else MAX_COLUMNS
 
     def to_map(self) -> Observed:
         """The common values of all keys, seen before or later."""
@@ -274,6 +275,8 @@ class Observed:
         """Add what another one has seen to this one."""
         self.kinds |= other.kinds
         self.foreign |= other.foreign
+        if other.policy == "map":
+            self.policy = "map"
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         self.digits, self.scale = max(self.digits, other.digits), max(self.scale, other.scale)
         if "struct" in other.kinds or "map" in other.kinds:
@@ -365,34 +368,3 @@ def _decimal(digits: int, scale: int) -> pa.DataType:
     # Two sizes only, so that a batch with one digit more is not another type: 18 digits fit 64 bits.
     small = 18
     return pa.decimal128(small if digits <= small and scale else _DECIMAL_DIGITS, scale)
-
-
-def locate(rows: Sequence[object], nesting: Nesting | None = None) -> tuple[int, object, Conflict] | None:
-    """The first row, counted from 1, that cannot be decoded, with the value at fault."""
-    good = Observed(nesting)
-    low, high = 0, len(rows)
-    found: Conflict | None = None
-    while low < high:
-        # Halving: the rows before `low` are sound, those before `high` are not (once that is known).
-        middle = high if found is None else max(low + 1, (low + high) // 2)
-        try:
-            part = Observed(nesting)
-            part.observe(rows[low:middle])
-            together = good.merge(part)
-        except Conflict as conflict:
-            found, high = conflict, middle
-            if high - low == 1:
-                return high, reach(rows[low], conflict.path), conflict
-        else:
-            good, low = together, middle
-    return None
-
-
-def reach(row: object, path: str) -> object:
-    """The value at a path such as `a.b.c`; what is nearest where lists or names with dots lead astray."""
-    value = row
-    for name in path.split("."):
-        if not isinstance(value, dict) or name not in value:
-            return value
-        value = value[name]
-    return value

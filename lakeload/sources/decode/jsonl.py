@@ -93,7 +93,7 @@ class JsonDecoder:
         if self._verbatim:
             rewritten = self._texts.rewrite(_records(piece, records))
             if rewritten is not None:
-                piece, records = rewritten, None
+                piece, records = b"\n".join(rewritten), rewritten
         try:
             found = self._fast(piece)
         except LakeloadError as error:
@@ -118,9 +118,7 @@ class JsonDecoder:
         table = coerce(table, self._hint, None)
         return _only_batch(table.replace_schema_metadata(_UNTYPED))
 
-    def _exact(
-        self, piece: bytes, given: Sequence[msgspec.Raw] | None, before: int
-    ) -> list[pa.RecordBatch]:
+    def _exact(self, piece: bytes, given: Sequence[msgspec.Raw] | None, before: int) -> list[pa.RecordBatch]:
         """Decode record by record, learn, and build the columns from the values."""
         records = _records(piece, given)
         rows = _decode_rows(records, before)
@@ -128,7 +126,7 @@ class JsonDecoder:
             self._verbatim = True
             rewritten = self._texts.rewrite(records)
             if rewritten is not None:
-                rows = _decode_rows(_records(rewritten, None), before)
+                rows = _decode_rows(rewritten, before)
         batches = self._rows.decode(rows, before)
         parsing = Parsing.of(self._rows.learned, self._hint, self._parsing)
         if parsing != self._parsing:
@@ -142,8 +140,10 @@ def _decode_rows(records: Records, before: int) -> list[dict[str, Any]]:
         try:
             row = _DECODER.decode(record)
         except msgspec.DecodeError as error:
-            if "trailing" in str(error) and bytes(memoryview(record)[:1]) == b"{":
-                return _decode_rows(_separated(records, before), before)
+            if "trailing" in str(error):
+                separated = _separated(records, before)
+                if len(separated) > len(records):
+                    return _decode_rows(separated, before)
             last = number == before + len(records)
             raise malformed(bytes(record), error, row=number, last=last) from None
         except (UnicodeDecodeError, RecursionError, ArithmeticError) as error:

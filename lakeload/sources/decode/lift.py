@@ -11,11 +11,10 @@ import datetime as dt
 import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from itertools import chain
+from itertools import accumulate, chain, count
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from lakeload.model.text import text_of
@@ -134,10 +133,10 @@ def _map(values: Sequence[dict[str, object] | None], seen: Observed, kind: pa.Da
         rows = [{key: item for key, item in row.items() if item is not None} for row in rows]
     keys = _leaf(list(chain.from_iterable(rows)), seen, kind.key_type)
     items = list(chain.from_iterable(map(dict.values, rows)))
-    array = pa.MapArray.from_arrays(
-        _offsets(rows), keys, lift(items, seen.value or Observed(), kind.item_type)
-    )
-    return array.cast(kind) if places is None else array.cast(kind).take(places)
+    values = lift(items, seen.value or Observed(), kind.item_type)
+    # Given the type at once: Arrow's cast of maps to their own type spoils members that are null throughout.
+    array = pa.MapArray.from_arrays(_offsets(rows), keys, values, type=kind)
+    return array if places is None else array.take(places)
 
 
 def _list(values: Sequence[Any], seen: Observed, kind: pa.DataType) -> pa.Array:
@@ -149,17 +148,16 @@ def _list(values: Sequence[Any], seen: Observed, kind: pa.DataType) -> pa.Array:
 
 def _present(values: Sequence[Any]) -> tuple[Sequence[Any], pa.Array | None]:
     """The values that are there, and for each place which of them stands there, if any are missing."""
-    found = np.fromiter((value is not None for value in values), bool, len(values))
-    if found.all():
+    present = [value for value in values if value is not None]
+    if len(present) == len(values):
         return values, None
-    places = pa.array(np.cumsum(found) - 1, mask=~found)
-    return [value for value in values if value is not None], places
+    numbers = count()
+    places = [None if value is None else next(numbers) for value in values]
+    return present, pa.array(places, pa.int64())
 
 
 def _offsets(rows: Sequence[Any]) -> pa.Array:
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)), out=offsets[1:])
-    return pa.array(offsets).cast(pa.int32())
+    return pa.array(list(accumulate(map(len, rows), initial=0)), pa.int32())
 
 
 def _leaf(values: Sequence[object], seen: Observed, kind: pa.DataType) -> pa.Array:

@@ -71,7 +71,8 @@ class Parsing:
         if rounded:
             return None
         table = _parse(piece, self.schema)
-        if table is None or not table.num_rows:
+        # Tables without columns forget their rows on the way.
+        if table is None or not table.num_columns:
             return None
         # The parser reads a bare `null` as a record of nulls. After the first record, an object, the first
         # of them follows a brace.

@@ -16,7 +16,7 @@ from itertools import pairwise
 import msgspec
 
 from lakeload.errors import SourceError
-from lakeload.sources.decode.infer import excerpt
+from lakeload.sources.decode.conflict import excerpt
 
 BOM = b"\xef\xbb\xbf"
 """What some editors and Windows programs put before UTF-8."""
@@ -25,6 +25,7 @@ KEY_COLUMN = "_key"
 
 _SEAM = re.compile(rb"(?<=\})[ \t\r\n]*(?=\{)")
 _SEAM_OR_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|\}[ \t\r\n]*+(?=\{)', re.DOTALL)
+_DICTIONARY = re.compile(rb'\{\s*"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*:\s*\{', re.DOTALL)
 _START = 1 << 16
 _LINES = 100
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -179,6 +180,10 @@ def is_document(start: bytes) -> bool:
     text = start.removeprefix(BOM).lstrip()
     if not text.startswith(b"{"):
         return text.startswith(b"[")
+    first, _, rest = text.partition(b"\n")
+    if not rest or rest.isspace():
+        # One line: a record, unless it may be a dictionary of records.
+        return _DICTIONARY.match(first) is not None and _is_json(first)
     # What is cut off at the end says nothing. One line of many may be long: a few of them tell.
     lines = text[:_START].split(b"\n")[: _LINES + 1]
     for line, following in pairwise(lines):
@@ -223,7 +228,7 @@ def _entries(value: msgspec.Raw, map_keys: int) -> list[msgspec.Raw]:
         found = members(value)
     except msgspec.ValidationError:
         return []
-    if len(found) <= map_keys or any(memoryview(item)[:1] != b"{" for item in found.values()):
+    if len(found) <= map_keys or any(bytes(memoryview(item)[:1]) != b"{" for item in found.values()):
         return []
     name = KEY_COLUMN
     quoted = f'"{name}"'.encode()
@@ -241,6 +246,14 @@ def _with_key(name: bytes, key: bytes, record: bytes) -> msgspec.Raw:
 
 def _size(record: msgspec.Raw) -> int:
     return memoryview(record).nbytes
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _valid_json(record: bytes) -> bool:

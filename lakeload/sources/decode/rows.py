@@ -8,119 +8,27 @@ judge such rows, they come apart from the others with types of their own.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import LakeloadError, SourceError
 from lakeload.model.rejection import SOURCE_ROW
-from lakeload.sources.columnar import arrow_batches, speaks_arrow
 from lakeload.sources.decode.apart import Group, sort_out
 from lakeload.sources.decode.coerce import carrier, coerce, is_text
-from lakeload.sources.decode.conflict import Conflict, excerpt, first_failure
+from lakeload.sources.decode.conflict import Conflict, excerpt, first_failure, reach
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.decode.guard import Guard, is_sayable, is_usual
-from lakeload.sources.decode.infer import Observed, reach
+from lakeload.sources.decode.infer import Observed
 from lakeload.sources.decode.lift import REFUSALS, TooLargeError, lift
 from lakeload.sources.decode.seed import seeded
-from lakeload.sources.decode.values import is_record, known
-from lakeload.sources.parallel import close
-
-if TYPE_CHECKING:
-    from lakeload.sources.decode.documents import JsonReader
-    from lakeload.sources.read import ReadOptions
+from lakeload.sources.decode.values import known
 
 UNTYPED = {b"lakeload.untyped": b"1"}
 """Schema metadata of batches whose text may be dates, because the source has no types for them."""
-
-_MAX_ROWS = 1 << 16
-_FIRST_ROWS = 256
-
-
-def read_rows(
-    items: Iterable[object], *, expectation: Expectation, options: ReadOptions
-) -> Iterator[pa.RecordBatch]:
-    """Batches from rows, lists of rows, JSON bytes and anything that speaks Arrow, in their order.
-
-    What the iterable itself raises passes through unchanged. Rows are counted from 1 for messages.
-
-    Args:
-        items: What a resource yields.
-        expectation: What is known about the columns.
-        options: Bytes per batch, and the record path of pages of JSON.
-
-    Raises:
-        SourceError: An item is no row.
-        SchemaError: A value cannot be stored.
-    """
-    from lakeload.sources.decode.documents import JsonReader
-
-    decoder = RowDecoder(expectation)
-    reader = JsonReader(expectation, options)
-    pending: list[object] = []
-    limit = _FIRST_ROWS
-    count = 0
-
-    def flush() -> Iterator[pa.RecordBatch]:
-        nonlocal limit, count
-        start = 0
-        while start < len(pending):
-            part = pending[start : start + limit]
-            batches = decoder.decode(part, count)
-            start, count = start + len(part), count + len(part)
-            yield from batches
-            size = sum(batch.nbytes for batch in batches)
-            by_size = int(options.batch_bytes * len(part) / max(1, size))
-            limit = max(1, min(_MAX_ROWS, by_size, limit * 16))
-        pending.clear()
-
-    source = iter(items)
-    try:
-        for item in source:
-            if _is_row(item):
-                pending.append(item)
-            elif isinstance(item, list | tuple) and all(map(_is_row, item)):
-                pending.extend(item)
-            else:
-                yield from flush()
-                with closing(_other(item, decoder, reader, count)) as batches:
-                    for batch in batches:
-                        count += batch.num_rows
-                        yield batch
-            if len(pending) >= limit:
-                yield from flush()
-        yield from flush()
-    finally:
-        close(source)
-
-
-def _other(
-    item: object, decoder: RowDecoder, reader: JsonReader, count: int
-) -> Generator[pa.RecordBatch, None, None]:
-    if isinstance(item, bytes | bytearray | memoryview):
-        yield from reader.read(bytes(item))
-    elif speaks_arrow(item):
-        yield from arrow_batches(item)
-    elif isinstance(item, list | tuple):
-        for part in item:
-            batches = decoder.decode([part], count) if _is_row(part) else _other(part, decoder, reader, count)
-            for batch in batches:
-                count += batch.num_rows
-                yield batch
-    else:
-        raise SourceError(
-            f"expected a row, found {type(item).__name__} {excerpt(item)}",
-            row=count + 1,
-            hint="Yield dictionaries, lists of dictionaries, JSON bytes, or Arrow data.",
-        )
-
-
-def _is_row(item: object) -> bool:
-    return type(item) is dict or isinstance(item, Mapping) or is_record(item)
 
 
 @dataclass(frozen=True, slots=True)

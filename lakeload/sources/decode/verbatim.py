@@ -19,7 +19,6 @@ from lakeload.sources.decode.records import may_have_duplicates, refuse_duplicat
 _NESTED = (b"{", b"[")
 _TEXT_OR_NULL = (b'"', b"n")
 _REMEMBERED = 10_000
-_LINES = msgspec.json.Encoder()
 _OBJECTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
@@ -33,8 +32,9 @@ class Verbatim:
         hint: Columns declared as text take every value, as it is written.
 
     Example:
-        >>> Verbatim(Nesting(paths={"a": "json"}), lambda name: None).rewrite([b'{"a":{"b":1.0}}'])
-        b'{"a":"{\\"b\\":1.0}"}\n'
+        >>> texts = Verbatim(Nesting(paths={"a": "json"}), lambda name: None)
+        >>> [bytes(record) for record in texts.rewrite([b'{"a":{"b":1.0}}'])]
+        [b'{"a":"{\\"b\\":1.0}"}']
     """
 
     def __init__(self, nesting: Nesting, hint: Hint) -> None:
@@ -44,8 +44,8 @@ class Verbatim:
         self.by_policy = nesting.default == "json" or "json" in nesting.paths.values()
         """Whether any path is kept as text whatever the values are."""
 
-    def rewrite(self, records: Sequence[bytes | msgspec.Raw]) -> bytes | None:
-        """The records as lines; `None` where they are malformed or have a member twice."""
+    def rewrite(self, records: Sequence[bytes | msgspec.Raw]) -> list[msgspec.Raw] | None:
+        """The records with text in them; `None` where they are malformed or have a member twice."""
         text = b"[" + b",".join(records) + b"]"
         try:
             rows = _OBJECTS.decode(text)
@@ -54,7 +54,7 @@ class Verbatim:
             if may_have_duplicates(text, rows):
                 for record in records:
                     refuse_duplicates(record)
-            return _LINES.encode_lines([self._object(row, ()) for row in rows])
+            return [msgspec.Raw(msgspec.json.encode(self._object(row, ()))) for row in rows]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, SourceError):
             return None
 
@@ -76,12 +76,13 @@ class Verbatim:
         return row
 
     def _enter(self, value: msgspec.Raw, path: tuple[str, ...]) -> msgspec.Raw:
-        if memoryview(value)[:1] == b"{":
+        first = bytes(memoryview(value)[:1])
+        if first == b"{":
             found = _OBJECT.decode(value)
             if may_have_duplicates(bytes(value), found):
                 refuse_duplicates(value)
             return msgspec.Raw(msgspec.json.encode(self._object(found, path)))
-        if memoryview(value)[:1] == b"[":
+        if first == b"[":
             return msgspec.Raw(msgspec.json.encode([self._enter(item, path) for item in _LIST.decode(value)]))
         return value
 

@@ -176,7 +176,7 @@ def test_quiet_prints_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) 
         (("rows.jsonl", "--storage-option", "password=x"), 2, "unknown storage option"),
         (("rows.jsonl", "--format", "iceberg", "--catalog", "ftp://x"), 2, "scheme"),
         (("rows.jsonl", "--cursor", "nope"), 3, "nope"),
-        (("names.csv",), 4, "would both be named"),
+        (("names.csv",), 4, "is reserved"),
         (("rows.jsonl", "--to", "rows.jsonl"), 5, "rows.jsonl"),
         (("rows.jsonl", "--table", "there", "--format", "iceberg"), 7, "delta"),
     ],
@@ -184,7 +184,7 @@ def test_quiet_prints_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) 
 def test_error_is_one_line_with_the_code_of_its_kind(
     folder: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, said: str
 ) -> None:
-    Path("names.csv").write_text("a,A\n1,2\n")
+    Path("names.csv").write_text("a,_lakeload_a\n1,2\n")
     ll.load([{"id": 1}], "lake", table="there")
     options = {"--to": "lake", "--table": "t"}
     given = [*words, *(word for pair in options.items() if pair[0] not in words for word in pair)]

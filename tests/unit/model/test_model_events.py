@@ -10,6 +10,7 @@ import pytest
 
 from lakeload.model.changes import SchemaChange
 from lakeload.model.events import EXCERPT, cause_text, events
+from lakeload.model.files import ColumnStats, DataFile
 from lakeload.model.type_text import type_text
 from lakeload.settings import parse_type
 
@@ -48,6 +49,26 @@ def test_created_table_is_one_event_however_many_columns_it_has() -> None:
 
 def test_nothing_changed_is_no_event() -> None:
     assert events("t", [], **WHO) == ()  # type: ignore[arg-type]  # as above
+
+
+def test_rows_of_an_added_column_are_counted_by_the_statistics_of_files() -> None:
+    def file(stats: dict[tuple[str, ...], ColumnStats]) -> DataFile:
+        return DataFile("f", 1, 10, stats=stats)
+
+    files = [
+        file({("a",): ColumnStats(10, 0)}),
+        file({("a",): ColumnStats(10, 0), ("b",): ColumnStats(10, 7), ("s", "x"): ColumnStats(10, 9)}),
+        file({("a",): ColumnStats(10, 0), ("b",): ColumnStats(10, 10), ("s", "x"): ColumnStats(10, 0)}),
+    ]
+    changes = [
+        SchemaChange("add", ("b",), None, pa.string()),
+        SchemaChange("add", ("s", "x"), None, pa.string()),
+        SchemaChange("add", ("t",), None, pa.struct([("y", pa.string())])),
+        SchemaChange("widen", ("a",), pa.int32(), pa.int64()),
+        SchemaChange("add", ("b",), None, pa.string(), rows=1),
+    ]
+    found = events("t", changes, files=files, **WHO)  # type: ignore[arg-type]  # as above
+    assert [event.rows for event in found] == [3, 11, None, None, 1]
 
 
 def test_event_as_values_is_json() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakeload.errors import SchemaError
-from lakeload.model.types import storage_type, widen
+from lakeload.model.types import map_type, storage_type, widen
 
 BOTH = ("delta", "iceberg")
 
@@ -200,3 +200,62 @@ def test_widening_is_associative_where_both_ways_are_defined(abc):
     right = None if right is None else widen(a, right)
     if left is not None and right is not None:
         assert canonical(left) == canonical(right)
+
+
+STRUCT = pa.struct([("a", pa.int32())])
+MAP = pa.map_(pa.string(), pa.int64())
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "wide"),
+    [
+        (pa.bool_(), pa.int32(), pa.string()),
+        (pa.decimal128(5, 2), pa.float64(), pa.string()),
+        (pa.decimal128(38, 0), pa.decimal128(5, 2), pa.string()),
+        (pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.string()),
+        (pa.list_(pa.int32()), pa.int32(), pa.string()),
+        (STRUCT, pa.int32(), pa.string()),
+        (STRUCT, pa.list_(STRUCT), pa.string()),
+        (MAP, pa.string(), pa.string()),
+        (STRUCT, MAP, MAP),
+        (pa.struct([("a", pa.int32()), ("b", pa.string())]), MAP, pa.map_(pa.string(), pa.string())),
+        (STRUCT, pa.map_(pa.int32(), pa.int32()), pa.map_(pa.string(), pa.int32())),
+        (MAP, pa.map_(pa.int32(), pa.int64()), MAP),
+        (STRUCT, pa.struct([("a", pa.bool_())]), pa.struct([("a", pa.string())])),
+        (pa.list_(STRUCT), pa.list_(MAP), pa.list_(MAP)),
+        (pa.list_(STRUCT), pa.list_(pa.bool_()), pa.list_(pa.string())),
+        (pa.int32(), pa.float32(), pa.float64()),
+    ],
+)
+def test_with_text_everything_has_something_in_common(a, b, wide):
+    assert widen(a, b, text=True) == wide
+    assert widen(b, a, text=True) == wide
+
+
+def test_a_map_made_of_an_object_carries_no_metadata():
+    member = pa.field("x", pa.int32(), metadata={"PARQUET:field_id": "7"})
+    found = map_type(pa.struct([("a", pa.struct([member])), ("b", pa.struct([member]))]))
+    assert found.item_type.field(0).metadata is None
+    assert map_type(MAP) == MAP
+
+
+@given(types, types)
+def test_with_text_the_order_of_two_does_not_matter_and_the_wider_absorbs_both(a, b):
+    wide = widen(a, b, text=True)
+    assert canonical(wide) == canonical(widen(b, a, text=True))
+    assert canonical(widen(wide, a, text=True)) == canonical(wide)
+    assert canonical(widen(b, wide, text=True)) == canonical(wide)
+
+
+@given(st.tuples(leaves, leaves, leaves) | st.tuples(types, types, types))
+def test_with_text_the_order_of_types_never_matters(abc):
+    a, b, c = abc
+    left = widen(widen(a, b, text=True), c, text=True)
+    assert canonical(left) == canonical(widen(a, widen(b, c, text=True), text=True))
+
+
+@given(types, types)
+def test_text_is_only_reached_where_there_is_nothing_else(a, b):
+    exact = widen(a, b)
+    if exact is not None:
+        assert canonical(widen(a, b, text=True)) == canonical(exact)

@@ -1,8 +1,8 @@
 import pyarrow as pa
 import pytest
 
-from lakeload.errors import SchemaError
 from lakeload.model.changes import SchemaChange
+from lakeload.model.layout import PartitionField
 from lakeload.model.schema import apply_changes, assign_ids
 from lakeload.normalize.evolve import Evolution
 
@@ -36,6 +36,7 @@ def test_columns_and_members_are_added_at_every_depth():
         (pa.decimal128(5, 2), pa.decimal128(9, 2), pa.decimal128(9, 2), pa.decimal128(9, 2)),
         (pa.decimal128(5, 2), pa.decimal128(9, 4), pa.decimal128(9, 4), None),
         (pa.int64(), pa.float64(), pa.float64(), None),
+        (pa.int64(), pa.string(), pa.string(), None),
         (pa.int64(), pa.decimal128(21, 2), pa.decimal128(21, 2), None),
         (pa.date32(), pa.timestamp("us"), pa.timestamp("us"), None),
     ],
@@ -56,20 +57,99 @@ def test_a_column_called_key_is_widened_in_iceberg():
     assert needed([("key", pa.int32())], [("key", pa.int64())], ("iceberg",))[0].kind == "widen"
 
 
-@pytest.mark.parametrize(
-    ("old", "data", "told"),
-    [
-        (pa.int64(), pa.string(), "int64 in the table and string in the data"),
-        (pa.timestamp("us"), pa.timestamp("us", "UTC"), "timestamp"),
-        (pa.struct([("a", pa.int32())]), pa.int32(), "struct in the table and int32 in the data"),
-        (pa.list_(pa.int32()), pa.struct([("a", pa.int32())]), "list in the table and struct in the data"),
-    ],
-)
-def test_types_with_nothing_in_common_are_refused_with_a_remedy(old, data, told):
-    with pytest.raises(SchemaError, match=told) as caught:
-        needed([("s", pa.struct([("x", old)]))], [("s", pa.struct([("x", data)]))])
-    assert caught.value.column == "s.x"
-    assert caught.value.hint
+STRUCT = pa.struct([("a", pa.int32())])
+TEXTS = [
+    (pa.int64(), pa.string()),
+    (pa.bool_(), pa.int32()),
+    (pa.timestamp("us"), pa.timestamp("us", "UTC")),
+    (pa.decimal128(20, 2), pa.float64()),
+    (STRUCT, pa.int32()),
+    (pa.list_(pa.int32()), STRUCT),
+]
+
+
+@pytest.mark.parametrize(("old", "data"), TEXTS)
+def test_types_with_nothing_else_in_common_become_text_where_the_table_can(old, data):
+    base, incoming = [("s", pa.struct([("x", old)]))], [("s", pa.struct([("x", data)]))]
+    assert needed(base, incoming) == [SchemaChange("widen", ("s", "x"), old, pa.string())]
+    assert needed(base, incoming, ("iceberg",)) == []
+    new = Evolution(pa.schema([]), ("iceberg",))
+    assert [c.new for c in new.needed(pa.schema(base), pa.schema(incoming))] == [pa.string()]
+
+
+def test_objects_become_maps_where_the_table_can_and_maps_stay():
+    struct, entries = pa.struct([("a", pa.int32())]), pa.map_(pa.string(), pa.int64())
+    assert needed([("m", struct)], [("m", entries)]) == [SchemaChange("widen", ("m",), struct, entries)]
+    assert needed([("m", struct)], [("m", entries)], ("iceberg",)) == []
+    assert needed([("m", entries)], [("m", struct)]) == []
+    wider = pa.struct([("a", pa.string())])
+    assert needed([("m", entries)], [("m", wider)]) == [
+        SchemaChange("widen", ("m", "value"), pa.int64(), pa.string())
+    ]
+
+
+@pytest.mark.parametrize(("old", "data"), TEXTS)
+def test_a_table_somebody_else_made_never_becomes_text(old, data):
+    schema = pa.schema([("a", old)])
+    evolution = Evolution(schema, ("delta",), owned=False)
+    assert list(evolution.needed(schema, pa.schema([("a", data)]))) == []
+    assert data == STRUCT or evolution.rescue(schema, ("a",), data) is None
+
+
+def test_values_that_do_not_fit_a_type_which_should_hold_them_make_text():
+    schema = pa.schema([("a", pa.float64()), ("b", pa.timestamp("us")), ("c", pa.string())])
+    evolution = Evolution(schema, ("delta",))
+    assert evolution.rescue(schema, ("a",), pa.int64()).new == pa.string()
+    assert evolution.rescue(schema, ("b",), pa.timestamp("ns")) is None
+    assert evolution.rescue(schema, ("c",), pa.date32()) is None
+    assert Evolution(schema, ("iceberg",)).rescue(schema, ("a",), pa.int64()) is None
+    foreign = Evolution(schema, ("delta",), owned=False)
+    assert foreign.rescue(schema, ("a",), pa.int64()) is None
+
+
+def test_a_column_the_table_is_partitioned_by_becomes_no_text():
+    schema = pa.schema([("a", pa.int32()), ("b", pa.int32())])
+    for formats in (("delta",), ("iceberg",)):
+        evolution = Evolution(schema, formats, partition_by=[PartitionField("a", "bucket", 4)])
+        data = pa.schema([("a", pa.string())])
+        assert list(evolution.needed(schema, data)) == []
+        assert evolution.rescue(schema, ("a",), pa.string()) is None
+        assert list(evolution.needed(schema, pa.schema([("a", pa.int64())])))
+
+
+def test_integers_beyond_doubles_that_met_no_fraction_yet_become_text_when_they_do():
+    kind = pa.struct([("n", pa.list_(pa.int64()))])
+    schema = pa.schema([("a", pa.int64()), ("b", pa.int64()), ("s", kind)])
+    evolution = Evolution(None, ("delta",))
+    rows = {"a": [2**53 + 1, 1], "b": [2**53, 1], "s": [None, {"n": [1, -(2**60)]}]}
+    evolution.observe(pa.record_batch(rows, schema=schema))
+    fractions = pa.struct([("n", pa.list_(pa.float64()))])
+    data = pa.schema([("a", pa.float64()), ("b", pa.float64()), ("s", fractions)])
+    found = {".".join(change.path): change.new for change in evolution.needed(schema, data)}
+    assert found == {"a": pa.string(), "b": pa.float64(), "s.n.element": pa.string()}
+
+
+def test_the_log_forgets_what_was_inside_of_what_became_text_or_a_map():
+    base, _ = assign_ids(pa.schema([("s", STRUCT), ("t", STRUCT)]))
+    evolution = Evolution(base, ("delta",))
+    entries = pa.map_(pa.string(), pa.int32())
+    for step in (
+        SchemaChange("add", ("s", "b"), None, pa.int32()),
+        SchemaChange("add", ("n",), None, STRUCT),
+        SchemaChange("add", ("n", "b"), None, pa.int32()),
+        SchemaChange("relax", ("t", "a"), pa.int32(), pa.int32()),
+        SchemaChange("widen", ("s",), pa.struct([("a", pa.int32()), ("b", pa.int32())]), entries),
+        SchemaChange("widen", ("s", "value"), pa.int32(), pa.int64()),
+        SchemaChange("widen", ("n",), pa.struct([("a", pa.int32()), ("b", pa.int32())]), pa.string()),
+        SchemaChange("widen", ("t",), STRUCT, pa.string()),
+    ):
+        evolution.record(step)
+    assert [str(change) for change in evolution.changes] == [
+        "added n string",
+        "widened s struct<a: int32> → map<string, int64>",
+        "widened t struct<a: int32> → string",
+    ]
+    apply_changes(base, 4, evolution.changes)
 
 
 def test_the_log_replays_to_the_same_ids_and_folds_widenings_into_what_was_added():

@@ -7,13 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakeload.errors import SchemaError
+from lakeload.model.changes import SchemaChange
 from lakeload.model.naming import PATH, SOURCE, SYSTEM, source_names
 from lakeload.model.schema import apply_changes
-from lakeload.model.changes import SchemaChange
 from lakeload.normalize.names import Names, credited
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-LIKELY = st.sampled_from(["UserId", "user_id", "userId", "User Id", "USER_ID", "user_id_213be392", "a", "A", "", " "])
+LIKELY = st.sampled_from(
+    ["UserId", "user_id", "userId", "User Id", "USER_ID", "user_id_213be392", "a", "A", "", " "]
+)
 NAMES = st.lists(st.one_of(LIKELY, TEXT), unique=True, min_size=1, max_size=8).filter(
     lambda raws: not any(raw.strip().lower().startswith("_lakeload") for raw in raws)
 )
@@ -117,7 +119,7 @@ def test_members_keep_their_columns_in_later_runs():
     raw = pa.schema([("a", pa.list_(pa.struct([("user_id", pa.int8()), ("UserId", pa.int8())])))])
     found = Names().rename(raw, known).field("a").type.value_type
     assert found.field(1).name == "user_id"
-    assert found.field(0).name == "user_id_2e35d3a6" or found.field(0).name.startswith("user_id_")
+    assert found.field(0).name.startswith("user_id_")
 
 
 def test_a_column_of_a_table_made_elsewhere_is_found_by_the_rule():

@@ -155,7 +155,7 @@ def checked(result, rows, schema):
 def test_every_batch_of_supported_types_keeps_its_values(case):
     batch, rows = case
     it = normalizer()
-    result = it.apply(batch)
+    result = it.apply(batch).batch
     checked(result, rows, it.schema)
 
 
@@ -179,9 +179,9 @@ lattice = st.recursive(
 def test_evolving_between_two_batches_loses_nothing(first, second, formats):
     """Either the load is refused, or both batches are whole, the first also under the later schema."""
     it = normalizer(formats=formats)
-    before = it.apply(first[0])
+    before = it.apply(first[0]).batch
     try:
-        after = it.apply(second[0])
+        after = it.apply(second[0]).batch
     except SchemaError:
         assume(False)
     checked(before, first[1], before.schema)
@@ -190,7 +190,7 @@ def test_evolving_between_two_batches_loses_nothing(first, second, formats):
     state = TableState(1, it.schema, it.last_column_id, Layout(), {OWNER_PROPERTY: "true"}, {})
     again = normalizer(state, formats)
     try:
-        renamed = again.apply(replaced)
+        renamed = again.apply(replaced).batch
     except SchemaError as error:
         assume("stored exactly as" not in str(error))
         raise
@@ -209,7 +209,7 @@ def test_the_changes_of_a_load_replay_to_its_schema(base, loads):
     it = normalizer(state, ("delta",))
     for batch, rows in loads:
         try:
-            result = it.apply(batch)
+            result = it.apply(batch).batch
         except SchemaError:
             continue
         checked(result, rows, it.schema)

@@ -6,6 +6,7 @@ import pickle
 import pyarrow as pa
 import pytest
 
+from lakeload.errors import SchemaError
 from lakeload.model.nesting import Nesting
 from lakeload.normalize.shape import RowIds, Shape
 
@@ -137,6 +138,12 @@ def test_json_text_leaves_null_members_out():
     assert rows == [{"b": '{"z":1}'}, {"b": '{"a":2}'}]
 
 
+def test_json_of_maps_with_nothing_but_nulls_in_them_keeps_the_nulls():
+    kind = pa.map_(pa.string(), pa.list_(pa.struct([("a", pa.null())])))
+    batch = pa.record_batch({"m": pa.array([[None, [("k", [None, None])]]], pa.list_(kind))})
+    assert own(shaped("json", batch)[()]) == [{"m": '[null,{"k":[null,null]}]'}]
+
+
 def test_map_makes_maps_of_structs_at_every_level():
     rows = [{"m": {"k1": {"a": 1, "b": 2}, "k2": None}}, {"m": {"k2": {"a": None, "b": 3}}}, {"m": None}]
     made = shaped("map", rows)[()].batch
@@ -251,6 +258,11 @@ def test_ids_have_the_canonical_text_of_the_key(key, text):
     assert column(shaped("tables", batch, keys=("k",))["l",], "row_id") == [f"{text}/l/0"]
 
 
+def test_a_key_may_be_a_flattened_member():
+    found = shaped("tables", keys=("id", "actor__login"))
+    assert column(found[()], "row_id") == ["7|x", "load-1", "load-2"]
+
+
 def test_rows_with_a_null_in_the_key_or_without_the_key_are_numbered():
     rows = [{"id": 1, "l": [1]}, {"id": None, "l": [1]}]
     assert column(shaped("tables", rows)[()], "row_id") == ["1", "load-1"]
@@ -318,3 +330,35 @@ def test_explain_says_where_columns_come_from():
         "  value: as it is",
         "  _lakeload_row_id, _lakeload_parent_id, _lakeload_root_id, _lakeload_index",
     ]
+
+
+def test_a_value_that_cannot_become_json_is_refused_with_its_row_and_column():
+    days = pa.array([0, None, 10**8, 0], pa.int32()).cast(pa.date32())
+    structs = pa.StructArray.from_arrays([days], names=["day"])
+    batch = pa.record_batch({"a": structs})
+    with pytest.raises(SchemaError) as caught:
+        shaped("json", batch, ids=RowIds("load", 100))
+    assert (caught.value.table, caught.value.column, caught.value.row) == ("events", "a", 103)
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 4], pa.int32()), structs)
+    with pytest.raises(SchemaError) as caught:
+        shaped(Nesting("tables", max_depth=2), pa.record_batch({"l": lists}), ids=RowIds("load", 100))
+    assert (caught.value.column, caught.value.row) == ("l.value", 102)
+
+
+def test_a_key_that_has_no_text_is_refused():
+    days = pa.array([10**8], pa.int32()).cast(pa.date32())
+    with pytest.raises(SchemaError, match=r"the key cannot become an id.*column id"):
+        shaped("tables", pa.record_batch({"id": days, "l": [[1]]}))
+
+
+@pytest.mark.parametrize("policy", ["native", "tables", "flatten", "map"])
+def test_types_nested_deeper_than_can_be_looked_at_are_refused_with_the_remedy(policy):
+    kind = pa.int64()
+    for _ in range(900):
+        kind = pa.struct([("a", kind)])
+    schema = pa.schema([("deep", kind)])
+    with pytest.raises(SchemaError, match=r"nested too deeply.*max_depth"):
+        Shape.compile(schema, Nesting(policy, max_depth=2000), (), "t")
+    assert (
+        Shape.compile(schema, Nesting(policy), (), "t").explain().endswith("JSON text") or policy != "tables"
+    )

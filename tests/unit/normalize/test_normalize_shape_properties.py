@@ -213,8 +213,16 @@ def path_of(field):
     return tuple(json.loads(found)) if found else (field.name,)
 
 
+def valid(batch):
+    """Whether Arrow finds no fault, as it does with dictionaries it made itself beneath null structs."""
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
 def checked(part, expected, schema):
-    part.batch.validate(full=True)
     assert part.batch.num_rows == len(expected)
     assert len(set(part.batch.schema.names)) == len(part.batch.schema.names)
     assert part.batch.schema.metadata == schema.metadata
@@ -248,6 +256,7 @@ def test_every_value_lands_where_the_model_puts_it(case, nesting):
     assert [part.path for part in parts] == [table.path for table in shape.tables]
     assert model.tables.keys() <= {part.path for part in parts}
     for part in parts:
+        assert valid(part.batch) or not valid(batch)
         if part.batch.num_columns or part.path:
             checked(part, model.tables.get(part.path, []), batch.schema)
 

@@ -189,6 +189,17 @@ def test_pydantic_model_takes_the_name_of_the_source_too() -> None:
     assert found.model_dump(by_alias=True, exclude_none=True) == {"id": 1, "user_name": "ann"}
 
 
+def test_pydantic_model_takes_flattened_columns_from_where_the_source_has_them() -> None:
+    schema = pa.schema(
+        [named("home__zip", pa.string(), ".home.zip"), named("odd", pa.string(), ""), ("n", pa.int64())]
+    )
+    orders = model(schema)
+    for row in ({"home": {"zip": "1"}, "n": 1}, {"home__zip": "1", "n": 1}):
+        assert orders.model_validate(row).model_dump(by_alias=True) == {"home__zip": "1", "odd": None, "n": 1}
+    assert to_json_schema(schema)["properties"]["home__zip"]["description"] == "home.zip in the source"
+    assert "description" not in to_json_schema(schema)["properties"]["odd"]
+
+
 def test_pydantic_model_keeps_apart_names_that_python_and_pydantic_use() -> None:
     names = [
         "class", "int", "str", "dt", "Field", "schema", "json", "copy", "model_dump", "model_config", "_id", "id",
@@ -355,3 +366,26 @@ def test_dbt_models_are_no_sources() -> None:
     assert found["models"][0]["columns"][0]["data_tests"] == ["not_null"]
     with pytest.raises(ConfigError, match="seeds"):
         to_dbt({}, kind="seeds")  # type: ignore[arg-type]  # what a caller may get wrong
+
+
+def test_sql_for_postgres_makes_tables_in_a_real_server(postgres: Any) -> None:
+    import psycopg2
+
+    connection = psycopg2.connect(postgres.database("ddl"))
+    with connection, connection.cursor() as cursor:
+        cursor.execute(to_ddl(EVERYTHING, "postgres", "everything"))
+        cursor.execute(to_ddl(AWKWARD, "postgres", "public.awkward"))
+        cursor.execute(
+            "SELECT column_name, udt_name, is_nullable FROM information_schema.columns "
+            "WHERE table_name = 'everything' ORDER BY ordinal_position"
+        )
+        columns = cursor.fetchall()
+        assert [column[0] for column in columns] == EVERYTHING.names
+        kinds = {name: kind for name, kind, _ in columns}
+        assert (kinds["at"], kinds["local"], kinds["tags"], kinds["steps"], kinds["counts"]) == (
+            "timestamptz", "timestamp", "_text", "jsonb", "jsonb",
+        )  # fmt: skip
+        assert [name for name, _, nullable in columns if nullable == "NO"] == ["id"]
+        cursor.execute("SELECT col_description('awkward'::regclass, 6)")
+        assert cursor.fetchone() == ("it's \\ here in the source",)
+    connection.close()

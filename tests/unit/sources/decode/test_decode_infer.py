@@ -3,11 +3,10 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lakeload.model.nesting import Nesting
-from lakeload.sources.decode.infer import MAX_COLUMNS, Conflict, Observed, excerpt, locate
+from lakeload.sources.decode.conflict import Conflict, excerpt
+from lakeload.sources.decode.infer import MAX_COLUMNS, Observed
 from lakeload.sources.decode.seed import seeded
 
 
@@ -114,7 +113,11 @@ def test_a_map_of_structs_counts_their_keys_together():
         (Nesting("map"), {"a": 1}, pa.map_(pa.string(), pa.int64())),
         (Nesting("map"), [{"a": 1}], pa.list_(pa.map_(pa.string(), pa.int64()))),
         (Nesting(paths={"v.x": "json"}), {"x": {"y": 1}}, pa.struct([("x", pa.string())])),
-        (Nesting(paths={"v.x": "map"}), [{"x": {}}], pa.list_(pa.struct([("x", pa.map_(pa.string(), pa.null()))]))),
+        (
+            Nesting(paths={"v.x": "map"}),
+            [{"x": {}}],
+            pa.list_(pa.struct([("x", pa.map_(pa.string(), pa.null()))])),
+        ),
         (Nesting("json", {"v": "native"}), {"x": [1]}, pa.struct([("x", pa.list_(pa.int64()))])),
         (Nesting("tables"), {"x": 1}, pa.struct([("x", pa.int64())])),
     ],
@@ -150,16 +153,10 @@ def test_rows_of_too_many_keys_conflict_and_say_what_to_do():
     assert "as a map" in caught.value.hint
 
 
-def test_a_conflict_is_located_by_row_path_and_value():
-    found = locate([{"a": {"b": 1}}, {"a": {"b": 2}}, {"a": {"b": 1j}}])
+def test_an_object_that_a_policy_leads_through_is_no_map():
+    nesting = Nesting(paths={"v.k1": "json"}, map_keys=1)
 
-    assert found is not None
-    row, value, conflict = found
-    assert (row, value, conflict.path) == (3, 1j, "a.b")
-
-
-def test_rows_that_can_be_stored_have_nothing_to_locate():
-    assert locate([{"a": 1}, {"a": "x"}]) is None
+    assert pa.types.is_struct(learn([{"k1": [1], "k2": 2, "k3": 3}], nesting))
 
 
 def test_observations_stay_as_they_are_when_merged():

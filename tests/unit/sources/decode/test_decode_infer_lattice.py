@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -84,7 +85,7 @@ def test_the_order_of_rows_changes_neither_types_nor_values(rows, random):
 @given(records, st.lists(st.integers(0, 6), max_size=4), st.randoms())
 def test_rows_cut_into_parts_give_the_type_of_the_whole_in_any_order_of_merging(rows, cuts, random):
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
-    parts = [observed(rows[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [observed(rows[a:b]) for a, b in pairwise(edges)]
     whole = canonical(observed(rows).type())
 
     forwards = Observed(NESTING)
@@ -133,12 +134,12 @@ def test_a_schema_learned_again_is_not_narrower_where_it_says_something(rows):
         RowDecoder(Expectation(nesting=NESTING, known=pa.schema(list(kind)))).decode([row])
 
 
-@given(st.lists(st.one_of(st.none(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False)), max_size=8))
+@given(st.lists(st.one_of(st.none(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False)), min_size=1))
 def test_numbers_survive_the_type_they_are_given(numbers):
     seen = Observed()
     seen.observe([{"v": number} for number in numbers])
     kind = seen.type()
-    if not kind or pa.types.is_string(kind.field("v").type):
+    if pa.types.is_string(kind.field("v").type):
         return
 
     assert [row["v"] for row in lift([{"v": n} for n in numbers], seen, kind).to_pylist()] == numbers
