@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from lakeload.model.changes import SchemaChange
     from lakeload.model.cursor import Cursor
     from lakeload.model.mode import Append, Overwrite
+    from lakeload.model.rules import Rule
     from lakeload.pipeline import Pipeline, load
+    from lakeload.replays import replay
     from lakeload.report import RunReport, TableReport
     from lakeload.sources.resource import Resource, resource
 
@@ -42,6 +44,7 @@ __all__ = [
     "Overwrite",
     "Pipeline",
     "Resource",
+    "Rule",
     "RunReport",
     "SchemaChange",
     "SchemaError",
@@ -50,6 +53,7 @@ __all__ = [
     "TableError",
     "TableReport",
     "load",
+    "replay",
     "resource",
 ]
 
@@ -60,7 +64,9 @@ _HOMES = {
     "lakeload.model.changes": ["SchemaChange"],
     "lakeload.model.cursor": ["Cursor"],
     "lakeload.model.mode": ["Append", "Overwrite"],
+    "lakeload.model.rules": ["Rule"],
     "lakeload.pipeline": ["Pipeline", "load"],
+    "lakeload.replays": ["replay"],
     "lakeload.report": ["RunReport", "TableReport"],
     "lakeload.sources.resource": ["Resource", "resource"],
 }

@@ -19,6 +19,7 @@ from lakeload.config import machine_cores, memory_budget, parse_size
 from lakeload.errors import LakeloadError
 from lakeload.lakehouse import Lakehouse
 from lakeload.model.changes import Changeset
+from lakeload.model.cursor import Checkpoint
 from lakeload.model.events import SchemaEvent, events
 from lakeload.model.layout import Layout
 from lakeload.model.mode import Append, Overwrite
@@ -186,7 +187,8 @@ class Loading:
                 places(table.spec.name).options,
                 table,
                 result,
-                moved=table is result.root and result.checkpoint != checkpoint,
+                moved=table is result.root
+                and (result.checkpoint or Checkpoint()) != (checkpoint or Checkpoint()),
                 repeated=repeated,
                 seconds=dict(result.seconds) if table is result.root else {},
             )

@@ -238,6 +238,49 @@ def inspect(
     )  # fmt: skip
 
 
+@app.command(epilog=EXIT_HELP, short_help="Load the rows in a table's quarantine again.")
+def replay(
+    lake: Annotated[str, typer.Argument(metavar="LAKE", help="Local folder or s3://bucket/prefix.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="The table, not its quarantine.")],
+    *,
+    contract: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[KIND=]OUTCOME",
+            help="Of new tables, columns, types: evolve (default), freeze, discard_value, discard_row, "
+            "quarantine. Repeatable.",
+        ),
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help='What rows must meet now, as "id not null". Repeatable.'),
+    ] = None,
+    nesting: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[PATH=]POLICY", help="As the rows were first loaded with. Repeatable."),
+    ] = None,
+    catalog: Catalog = None,
+    namespace: Namespace = "default",
+    storage_option: StorageOption = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Load the rows that contracts or rules put aside in TABLE__quarantine again, each of them once.
+
+    Rows that still do not get in are put aside again.
+
+    Example: lakeload replay ./lake orders --contract types=evolve
+    """
+    from lakeload.cli.replay import replay_table
+
+    replay_table(
+        lake, table, contract=tuple(contract or ()), rules=tuple(rule or ()), nesting=tuple(nesting or ()),
+        catalog=tuple(catalog or ()), namespace=namespace, storage_options=tuple(storage_option or ()),
+        json=json, quiet=quiet, debug=debug,
+    )  # fmt: skip
+
+
 @app.command(epilog=EXIT_HELP, short_help="Give an existing table its name in a catalog.")
 def register(
     lake: Annotated[str, typer.Argument(metavar="LAKE", help="Local folder or s3://bucket/prefix.")],

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -118,18 +117,25 @@ def as_map(keys: pa.Array, items: Sequence[pa.Array], array: pa.Array, kind: pa.
         array: The structs.
         kind: The map type.
     """
-    order = pc.sort_indices(keys).to_pylist()
-    present = [np.flatnonzero(items[i].is_valid().to_numpy(zero_copy_only=False)) for i in order]
-    rows = np.concatenate(present) if present else np.array([], np.int64)
-    # Members one after the other, brought into the order of rows; a stable sort keeps members in theirs.
-    turned = np.argsort(rows, kind="stable")
-    members = np.repeat(np.array(order, np.int64), [len(found) for found in present])[turned]
-    kept = [items[i].drop_null() for i in order]
-    values = pa.concat_arrays(kept).take(pa.array(turned)) if kept else pa.nulls(0, kind.item_type)
-    counts = np.bincount(rows, minlength=len(array))
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+    rows, members, values = [], [], []
+    counts = pa.repeat(pa.scalar(0, pa.int32()), len(array))
+    for i in pc.sort_indices(keys).to_pylist():
+        present = items[i].is_valid()
+        counts = pc.add(counts, present.cast(pa.int32()))
+        rows.append(pc.indices_nonzero(present))
+        members.append(pa.repeat(pa.scalar(i, pa.int64()), len(rows[-1])))
+        values.append(items[i].drop_null())
     mask = array.is_null() if array.null_count else None
-    return pa.MapArray.from_arrays(offsets, keys.take(pa.array(members)), values, type=kind, mask=mask)
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(counts)])
+    if not rows:
+        nothing = pa.nulls(0, kind.item_type)
+        return pa.MapArray.from_arrays(offsets, keys.slice(0, 0), nothing, type=kind, mask=mask)
+    # Members one after the other, brought into the order of rows; a stable sort keeps members in theirs.
+    turned = pc.sort_indices(pa.concat_arrays(rows))
+    found = keys.take(pa.concat_arrays(members).take(turned))
+    return pa.MapArray.from_arrays(
+        offsets, found, pa.concat_arrays(values).take(turned), type=kind, mask=mask
+    )
 
 
 def without_ids(array: pa.Array) -> pa.Array:

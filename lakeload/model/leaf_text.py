@@ -6,10 +6,10 @@ The half of `lakeload.model.text` that knows how each type is written; that modu
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import math
 from collections.abc import Callable
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -42,6 +42,15 @@ def float_text(value: float) -> str:
         return "Infinity" if value > 0 else "-Infinity"
     whole = value.is_integer() and abs(value) <= EXACT_IN_DOUBLE
     return str(int(value)) if whole else repr(float(value))
+
+
+def duration_text(value: dt.timedelta) -> str:
+    """The canonical text of one duration: ISO 8601 in days and seconds."""
+    size = abs(value)
+    fraction = f".{size.microseconds:06}".rstrip("0").rstrip(".")
+    days = f"{size.days}D" if size.days or not size else ""
+    seconds = f"T{size.seconds}{fraction}S" if size.seconds or fraction else ""
+    return f"{'-' if value < dt.timedelta() else ''}P{days}{seconds}"
 
 
 def _cast(array: pa.Array) -> pa.Array:
@@ -128,9 +137,7 @@ def _bytes(array: pa.Array) -> pa.Array:
 def _durations(array: pa.Array) -> pa.Array:
     # Not stored by itself, so only ever here by a hint: a call per value is good enough.
     values = array.cast(pa.duration("us")).to_pylist()
-    return pa.array(
-        [None if value is None else str(msgspec.to_builtins(value)) for value in values], pa.string()
-    )
+    return pa.array([None if value is None else duration_text(value) for value in values], pa.string())
 
 
 def uuid_text(array: pa.Array) -> pa.Array:

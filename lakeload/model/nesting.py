@@ -36,7 +36,7 @@ class Nesting:
             nothing to a path.
         max_depth: Levels kept as types, counted from the row's columns as 1; deeper values become JSON text.
         map_keys: Distinct keys at one path beyond which an object becomes a map, under any policy.
-            Never applies to the row itself.
+            Never applies to the row itself, nor to an object with a member that a path speaks of.
 
     Example:
         >>> nesting = Nesting.parse({"": "tables", "payload": "json"})

@@ -32,19 +32,18 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import json
 import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from uuid import UUID
 
-import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakeload.model.leaf_text import float_text, leaf_text, uuid_text
+from lakeload.model.leaf_text import duration_text, float_text, leaf_text, uuid_text
 from lakeload.model.naming import source_of, source_parts
-from lakeload.model.nested_arrays import dense, elements, members
+from lakeload.model.nested_arrays import dense, members
 from lakeload.model.relabel import relabel
 from lakeload.model.types import is_list, is_uuid
 
@@ -144,7 +143,7 @@ def _json_of(value: object) -> str:
 
 
 def _quote(text: str) -> str:
-    return msgspec.json.encode(text).decode()
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _int_of(value: int) -> str:
@@ -186,7 +185,7 @@ _WRITERS: tuple[tuple[type | tuple[type, ...], Callable[..., str]], ...] = (
     (dt.datetime, _datetime_of),
     (dt.date, dt.date.isoformat),
     (dt.time, _time_of),
-    (dt.timedelta, lambda value: str(msgspec.to_builtins(value))),
+    (dt.timedelta, duration_text),
     ((bytes, bytearray, memoryview), _bytes_of),
     (UUID, str),
 )
@@ -247,19 +246,17 @@ def _list_json(array: pa.Array, canonical: bool) -> pa.Array:  # noqa: FBT001 - 
 
 
 def _map_json(array: pa.Array, canonical: bool) -> pa.Array:  # noqa: FBT001 - passed on as it came
-    found = elements(_entries(array))
-    keys = to_text(found.values.field(0))
-    values = to_json(found.values.field(1), canonical=canonical)
-    rows = found.parents
+    offsets, entries = dense(_entries(array))
+    keys, values = to_text(entries.field(0)), to_json(entries.field(1), canonical=canonical)
     if canonical:
-        present = pc.indices_nonzero(values.is_valid())
-        keys, values, rows = keys.take(present), values.take(present), rows.take(present)
+        rows = pc.list_parent_indices(pa.LargeListArray.from_arrays(offsets, entries))
+        keys, values, rows = (part.filter(values.is_valid()) for part in (keys, values, rows))
         order = _in_order(rows, keys)
         if order is not None:
             keys, values = keys.take(order), values.take(order)
+        counts = pc.cumulative_sum(entries.field(1).is_valid().cast(pa.int64()))
+        offsets = pa.concat_arrays([pa.array([0], pa.int64()), counts]).take(offsets)
     pieces = pc.binary_join_element_wise(_quoted(keys), pc.fill_null(values, "null"), ":")
-    counts = np.bincount(rows.to_numpy(), minlength=len(array))
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]))
     return _wrapped("{", _joined(pieces, offsets), "}", array)
 
 

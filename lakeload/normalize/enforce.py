@@ -41,20 +41,24 @@ class Shaped:
     rejections: tuple[Rejection, ...] = ()
 
 
-def shaken(batch: pa.RecordBatch, plan: NormalizePlan) -> tuple[pa.RecordBatch, list[Finding]]:
+def shaken(
+    batch: pa.RecordBatch, plan: NormalizePlan, *, converts: bool = False
+) -> tuple[pa.RecordBatch, list[Finding]]:
     """The batch without the values that do not pass, all rows still in it, and what was taken out.
 
     Args:
         batch: As it came.
         plan: Compiled for its schema.
+        converts: All values that may pass are known to convert, so that they need no second look.
     """
     found: list[Finding] = []
     columns, fields = list(batch.columns), list(batch.schema)
     for step in (*plan.steps, *plan.strays):
-        if step.index is None or step.sieve is None:
+        sieve = step.barred if converts else step.sieve
+        if step.index is None or sieve is None:
             continue
         before = len(found)
-        array = shake(columns[step.index], step.sieve, found)
+        array = shake(columns[step.index], sieve, found)
         if len(found) > before:
             columns[step.index] = array
             fields[step.index] = fields[step.index].with_type(array.type)

@@ -57,6 +57,9 @@ from lakeload.normalize.incoming import Path, unwrap
 from lakeload.normalize.naming import RESERVED, column_name, path_name, with_tail
 from lakeload.normalize.type_parts import has_struct, inner_types, list_of
 
+_NONE: Mapping[str, pa.DataType] = {}
+"""One object, because what is known of columns is kept for as long as its parts are the same objects."""
+
 
 class Names:
     """Names incoming fields, and remembers what it named during a load.
@@ -105,7 +108,7 @@ class Names:
         Raises:
             SchemaError: Two fields have the same name, or one is reserved or unclear.
         """
-        columns = self._top(known, hints or {})
+        columns = self._top(known, _NONE if hints is None else hints)
         return pa.schema(self._named(list(source), columns, ()), source.metadata)
 
     def asked(self, hints: Iterable[pa.Field], known: pa.Schema) -> list[pa.Field]:
@@ -124,7 +127,7 @@ class Names:
 
     def find(self, raw: str, known: pa.Schema, hints: Mapping[str, pa.DataType] | None = None) -> str | None:
         """The column an incoming top-level name is, if there is one already; binds nothing."""
-        columns, key = self._top(known, hints or {}), (raw,)
+        columns, key = self._top(known, _NONE if hints is None else hints), (raw,)
         name: str | None = self._bound.get((), {}).get(key)
         if name is None:
             try:

@@ -16,12 +16,13 @@ from dataclasses import replace
 from typing import Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakeload.errors import SchemaError, SourceError
 from lakeload.model.changes import SchemaChange
 from lakeload.model.contract import Contract
-from lakeload.model.evolution import find
 from lakeload.model.events import cause_text
+from lakeload.model.evolution import find
 from lakeload.model.naming import SYSTEM
 from lakeload.model.schema import added_field, apply_changes, assign_ids, children, without_ids
 from lakeload.model.table import LOAD_COLUMNS, LOAD_ID, LOADED_AT, TableSpec, TableState
@@ -230,11 +231,11 @@ class Normalizer:
 
     def _convert(self, batch: pa.RecordBatch, verdict: Verdict) -> pa.RecordBatch:
         while True:
-            plan = self._plan(batch)
+            plan = self._plan(batch, verdict)
             try:
                 arrays = plan.convert(batch)
-            except (Misfit, Refused):
-                clean, found = shaken(batch, plan)
+            except (Misfit, Refused) as error:
+                clean, found = shaken(batch, plan, converts=isinstance(error, Refused))
                 if not found:  # what misfits in a batch must be found in it
                     raise
                 widenings = self._rescue(found, verdict)
@@ -277,16 +278,15 @@ class Normalizer:
         ours = self._contract.outcome("types") == "evolve" and self._state is not None and self._state.owned
         changes = []
         for path, rows in missing:
-            hint = self._hints.get(path[0])
-            if ours and not (hint is not None and hint.requires(path)):
-                kind = find(self._schema, path).type
-                changes.append(SchemaChange("relax", path, kind, kind, rows=len(rows)))
+            hint, field = self._hints.get(path[0]), find(self._schema, path)
+            if ours and field is not None and not (hint is not None and hint.requires(path)):
+                changes.append(SchemaChange("relax", path, field.type, field.type, rows=len(rows)))
             else:
                 verdict.judge_null(path, rows)
         self._change(changes)
         return bool(changes)
 
-    def _plan(self, batch: pa.RecordBatch) -> NormalizePlan:
+    def _plan(self, batch: pa.RecordBatch, verdict: Verdict | None = None) -> NormalizePlan:
         source = batch.schema
         if self._last_plan is not None and self._last_plan.source.equals(source, check_metadata=True):
             return self._last_plan
@@ -296,7 +296,7 @@ class Normalizer:
             renamed = self._rename(source)
             if self._state is None:
                 self._credit(renamed)
-            decided = self._evolve(batch, renamed)
+            decided = self._evolve(batch, renamed, verdict)
             fillers = {name: fill for name, fill in self._fillers.items() if name in self._schema.names}
             plan = NormalizePlan.compile(source, renamed, self._schema, fillers, self._asked)
             if not decided:  # the next batch of this schema may say more
@@ -316,7 +316,7 @@ class Normalizer:
     def _rename(self, source: pa.Schema) -> pa.Schema:
         return self._names.rename(source, self._schema, self._hint_types)
 
-    def _evolve(self, batch: pa.RecordBatch, renamed: pa.Schema) -> bool:
+    def _evolve(self, batch: pa.RecordBatch, renamed: pa.Schema, verdict: Verdict | None) -> bool:
         """Let the schema follow the data as far as it may; whether every column's type is decided now."""
         untyped = self._detect and UNTYPED in (batch.schema.metadata or {})
         ours = [SYSTEM in (field.metadata or {}) for field in batch.schema]
@@ -337,13 +337,26 @@ class Normalizer:
         needed = list(self._evolution.needed(self._schema, [*fields, *own]))
         # What holds no value asks for no other type; a later batch of this schema may.
         changes = [one for one in needed if one.kind == "add" or has_values(batch, renamed, one.path)]
-        self._change(changes)
+        self._change([self._caused(change, batch, renamed, verdict) for change in changes])
         if self._state is None and not self._started:
             self._order([field.name for field, system in zip(renamed, ours, strict=True) if not system], own)
             self._schema, self._last_id = self._with_load_columns()
         self._started = True
         self._founded = self._founded or bool(fields)
         return decided and len(changes) == len(needed)
+
+    def _caused(
+        self, change: SchemaChange, batch: pa.RecordBatch, renamed: pa.Schema, verdict: Verdict | None
+    ) -> SchemaChange:
+        """The change of a table's own column, with the first value that asks for it."""
+        i = renamed.get_field_index(change.path[0])
+        if self._state is None or verdict is None or len(change.path) > 1 or i < 0:
+            return change
+        first = pc.index(batch.column(i).is_valid(), True).as_py()
+        if first < 0:
+            return change
+        value, row = excerpt(batch.column(i).slice(first, 1)), verdict.number(pa.array([first]))
+        return replace(change, cause=cause_text("rows of the data", row=row, value=value))
 
     def _incoming(self, field: pa.Field, column: pa.Array, *, untyped: bool) -> tuple[pa.Field | None, bool]:
         """The column as the table would have it, `None` if not at all, and whether it awaits a value."""

@@ -1,7 +1,7 @@
 """Quarantine: rows a contract or a rule keeps out of a table, kept whole in a table beside it.
 
 Part of the normalize stage. What lands here is the row as the source gave it, before names, nesting and
-types, with the reason; `lakeload.replay` loads it again once the contract, the rules or the data are mended.
+types, with the reason; `lakeload.replays` loads it again once the contract, the rules or the data are mended.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ import pyarrow.compute as pc
 from lakeload.model.rejection import SOURCE_ROW, Rejection
 from lakeload.model.values import schema_to_text
 from lakeload.normalize.payload import encode, plain, value_text
-
-QUARANTINE = "__quarantine"
-"""Ends the name of the table in which the rows kept out of another one lie."""
 
 ATTEMPT = b"lakeload.attempt"
 """Schema metadata of batches that were in quarantine before: how often their rows have been tried."""

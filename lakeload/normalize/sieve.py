@@ -366,8 +366,7 @@ def plain(array: pa.Array) -> pa.Array:
         if pa.types.is_run_end_encoded(kind):
             array = pc.run_end_decode(array)
         elif pa.types.is_dictionary(kind):
-            array = pa.DictionaryArray.from_arrays(array.indices, plain(array.dictionary))
-            array = array.dictionary_decode()
+            array = plain(array.dictionary).take(array.indices)
         elif isinstance(kind, pa.BaseExtensionType) and kind.extension_name != "arrow.uuid":
             array = array.storage
         elif pa.types.is_string_view(kind):

@@ -278,7 +278,7 @@ def _hints(schema: pa.Schema | Mapping[str, pa.DataType] | type | None) -> pa.Sc
     except (AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"the schema cannot be read: {error}",
-            hint='Give a pyarrow schema, pyarrow types by column such as {"id": pa.int64()}, or a pydantic model.',
+            hint='Give a pyarrow schema, types by column such as {"id": pa.int64()}, or a pydantic model.',
         ) from error
 
 

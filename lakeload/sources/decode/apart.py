@@ -7,6 +7,7 @@ so that no value changes because of another row. What is new in a row that fits 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -29,10 +30,12 @@ class Group:
     Args:
         seen: What was observed in them, and in earlier rows for the first group.
         rows: Their indices, ascending.
+        array: The rows in the types learned, if nothing about them was new.
     """
 
     seen: Observed
     rows: list[int] = field(default_factory=list)
+    array: pa.Array | None = None
 
 
 def sort_out(
@@ -40,6 +43,7 @@ def sort_out(
     learned: Observed,
     observe: Callable[[Sequence[_Row]], Observed],
     is_text: Callable[[str], bool],
+    fast: Callable[[Sequence[_Row]], pa.Array | None] = lambda _rows: None,
 ) -> list[Group]:
     """The rows in groups; the first one has the types learned and may be empty.
 
@@ -48,6 +52,7 @@ def sort_out(
         learned: What was seen in earlier rows.
         observe: Observes rows.
         is_text: Whether a column was declared to hold text, so that everything fits it.
+        fast: Decodes rows in which nothing is new, and gives `None` for others.
 
     Raises:
         Conflict: A value cannot be stored at all.
@@ -64,7 +69,12 @@ def sort_out(
     strays = _strays(rows, learned, is_text)
     groups = [Group(learned)]
     sorter = _Sorter(rows, groups, observe, is_text)
-    sorter.fit([i for i in range(len(rows)) if i not in strays])
+    fitting = [i for i in range(len(rows)) if i not in strays]
+    groups[0].array = fast([rows[i] for i in fitting]) if fitting and strays else None
+    if groups[0].array is None:
+        sorter.fit(fitting)
+    else:
+        groups[0].rows = fitting
     alike: dict[frozenset[tuple[_Path, str]], list[int]] = {}
     for index, signs in sorted(strays.items()):
         alike.setdefault(frozenset(signs), []).append(index)
@@ -163,28 +173,60 @@ def _mark(
     path: _Path,
     strays: dict[int, set[tuple[_Path, str]]],
 ) -> None:
-    if not seen.kinds:
+    if not seen.kinds or not (set(map(type, values)) - _NULL):
         return
-    nested: dict[str, tuple[list[Any], list[int]]] = {"struct": ([], []), "list": ([], [])}
+    values, owners = _present(values, owners, seen)
     fits = _judge(seen)
-    for value, owner in zip(values, owners, strict=True):
-        if value is None:
+    for name in {kind_of(value) or "" for value in _samples(values)}:
+        theirs, inner = owners, values
+        if len(_samples(values)) > 1:
+            places = [place for place, value in enumerate(values) if kind_of(value) == name]
+            theirs, inner = [owners[place] for place in places], [values[place] for place in places]
+        if name in ("struct", "list") and not seen.is_text:
+            if name in seen.kinds or (name == "struct" and "map" in seen.kinds):
+                _mark_inner(inner, theirs, seen, path, strays)
+                continue
+        elif all(fits(name, value) for value in _extremes(name, inner)):
             continue
-        plain = known(value, seen.column)
-        name = kind_of(plain)
-        if name in nested and not seen.is_text:
-            nested[name][0].append(plain)
-            nested[name][1].append(owner)
-        elif name is not None and not fits(name, plain):
-            strays.setdefault(owner, set()).add((path, name))
-    for name, (inner, theirs) in nested.items():
-        if not inner:
-            continue
-        if name in seen.kinds or (name == "struct" and "map" in seen.kinds):
-            _mark_inner(inner, theirs, seen, path, strays)
-        else:
-            for owner in theirs:
+        for owner, value in zip(theirs, inner, strict=True):
+            if name in ("struct", "list") or not fits(name, value):
                 strays.setdefault(owner, set()).add((path, name))
+
+
+_NULL = {type(None)}
+
+
+def _present(
+    values: Sequence[object], owners: Sequence[int], seen: Observed
+) -> tuple[list[Any], Sequence[int]]:
+    """The values that are not null, as known kinds, and the rows they are from."""
+    plain = [known(value, seen.column) for value in values] if seen.foreign or _is_foreign(values) else values
+    if None not in plain:
+        return list(plain), owners
+    pairs = [(value, owner) for value, owner in zip(plain, owners, strict=True) if value is not None]
+    return [value for value, _ in pairs], [owner for _, owner in pairs]
+
+
+def _is_foreign(values: Sequence[object]) -> bool:
+    return any(kind_of(value) is None and value is not None for value in _samples(values))
+
+
+def _samples(values: Sequence[object]) -> list[object]:
+    """A value of each class, and of each kind of times."""
+    found = {type(value): value for value in values}
+    if not found.keys() & _BY_VALUE:
+        return list(found.values())
+    return list({(type(value), getattr(value, "tzinfo", None) is None): value for value in values}.values())
+
+
+_BY_VALUE = {dt.datetime, dt.time}
+
+
+def _extremes(name: str, values: list[Any]) -> list[Any]:
+    """Values that fit only if all do."""
+    if name == "integer":
+        return [min(values), max(values)]
+    return values if name == "decimal" else values[:1]
 
 
 def _mark_inner(

@@ -39,7 +39,9 @@ from lakeload.sources.decode.verbatim import Verbatim
 
 _UNTYPED = {b"lakeload.untyped": b"1"}
 _PIECE_BYTES = 1 << 20
-_IN_VAIN = 4
+_PART_BYTES = 1 << 16
+_IN_VAIN = 24
+_TRIES = 16
 _SEVERAL = re.compile(rb"\}[ \t\r]*\{")
 
 Records = Sequence[bytes | msgspec.Raw]
@@ -64,8 +66,11 @@ class JsonDecoder:
         self._rows = RowDecoder(expectation, learned)
         self._texts = Verbatim(expectation.nesting, self._hint)
         self._verbatim = self._texts.by_policy
-        self._parsing = Parsing.of(learned, self._hint) if expectation.known is not None else None
         self._in_vain = 0
+        self._parsing: Parsing | None = None
+        self._apart = expectation.apart
+        if expectation.known is not None:
+            self._parsing = self._compiled()
 
     def decode(self, block: bytes, records: Sequence[msgspec.Raw] | None = None) -> list[pa.RecordBatch]:
         """The records of one block as batches: one, unless their types differ.
@@ -80,7 +85,7 @@ class JsonDecoder:
         """
         batches: list[pa.RecordBatch] = []
         rows = 0
-        for piece, parts in _pieces(block.removeprefix(BOM), records):
+        for piece, parts in _pieces(block.removeprefix(BOM), records, _PIECE_BYTES):
             found = self._decode_piece(piece, parts, rows)
             rows += sum(batch.num_rows for batch in found)
             batches += found
@@ -94,28 +99,41 @@ class JsonDecoder:
             rewritten = self._texts.rewrite(_records(piece, records))
             if rewritten is not None:
                 piece, records = b"\n".join(rewritten), rewritten
-        try:
-            found = self._fast(piece)
-        except LakeloadError as error:
-            if error.row is not None:
-                error.row += before
-            raise
+        if self._in_vain > _IN_VAIN and self._in_vain % _TRIES:
+            # One surprise after the other: trying costs more than it saves.
+            self._in_vain += 1
+            with self._lock:
+                return self._exact(piece, records, before)
+        whole = self._fast(piece, before)
+        if whole is not None:
+            return [whole]
+        # The surprise is somewhere in it: the rest is as expected, or is once that part was learned from.
+        batches: list[pa.RecordBatch] = []
+        for part, given in _pieces(piece, records, _PART_BYTES):
+            found = self._decode_part(part, given, before)
+            before += sum(batch.num_rows for batch in found)
+            batches += found
+        return batches
+
+    def _decode_part(
+        self, part: bytes, records: Sequence[msgspec.Raw] | None, before: int
+    ) -> list[pa.RecordBatch]:
+        found = self._fast(part, before)
         if found is not None:
             return [found]
         with self._lock:
-            return self._exact(piece, records, before)
+            return self._exact(part, records, before)
 
-    def _fast(self, piece: bytes) -> pa.RecordBatch | None:
+    def _fast(self, piece: bytes, before: int) -> pa.RecordBatch | None:
         """The piece in the schema learned so far; `None` where that would not be exact."""
         parsing = self._parsing
-        if parsing is None or (self._in_vain > _IN_VAIN and self._in_vain % 16):
-            self._in_vain += 1
-            return None
-        table = parsing.parse(piece, self._hint)
+        table = parsing.parse(piece, self._hint) if parsing is not None else None
         self._in_vain = 0 if table is not None else self._in_vain + 1
         if table is None:
             return None
-        table = coerce(table, self._hint, None)
+        if not self._apart:
+            with numbered(before):
+                table = coerce(table, self._hint, None)
         return _only_batch(table.replace_schema_metadata(_UNTYPED))
 
     def _exact(self, piece: bytes, given: Sequence[msgspec.Raw] | None, before: int) -> list[pa.RecordBatch]:
@@ -128,10 +146,13 @@ class JsonDecoder:
             if rewritten is not None:
                 rows = _decode_rows(rewritten, before)
         batches = self._rows.decode(rows, before)
-        parsing = Parsing.of(self._rows.learned, self._hint, self._parsing)
+        parsing = self._compiled()
         if parsing != self._parsing:
             self._parsing, self._in_vain = parsing, 0
         return batches
+
+    def _compiled(self) -> Parsing:
+        return Parsing.of(self._rows.learned, self._rows.plan_type, self._hint, self._parsing)
 
 
 def _decode_rows(records: Records, before: int) -> list[dict[str, Any]]:
@@ -197,20 +218,20 @@ def _together(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _pieces(
-    block: bytes, records: Sequence[msgspec.Raw] | None
+    block: bytes, records: Sequence[msgspec.Raw] | None, length: int
 ) -> Iterator[tuple[bytes, Sequence[msgspec.Raw] | None]]:
-    """The block in pieces that fit the processor's cache, which the parser is fastest on."""
+    """The block in pieces, such as fit the processor's cache, which the parser is fastest on."""
     if records is not None:
         size, start = 0, 0
         for index, record in enumerate(records, 1):
             size += len(memoryview(record))
-            if size >= _PIECE_BYTES or index == len(records):
+            if size >= length or index == len(records):
                 yield b"\n".join(records[start:index]), records[start:index]
                 size, start = 0, index
         return
     position = 0
     while position < len(block):
-        end = block.find(b"\n", position + _PIECE_BYTES) + 1 or len(block)
+        end = block.find(b"\n", position + length) + 1 or len(block)
         piece = block[position:end]
         position = end
         if not piece.isspace():

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
-from lakeload.sources.decode.coerce import Hint, carrier
+from lakeload.sources.decode.coerce import Hint
 from lakeload.sources.decode.infer import EXACT_IN_DOUBLE, Observed
 from lakeload.sources.decode.literals import rounds
 
@@ -39,13 +39,14 @@ class Parsing:
     doubles: bool = False
 
     @classmethod
-    def of(cls, seen: Observed, hint: Hint, before: Parsing | None = None) -> Parsing:
+    def of(cls, seen: Observed, kinds: pa.DataType, hint: Hint, before: Parsing | None = None) -> Parsing:
         """The parsing that suits most of what was seen.
 
         Where values have no common type, the piece with the odd ones pays: others are parsed as before.
 
         Args:
             seen: What was seen of the records.
+            kinds: Struct of the types `RowDecoder` gives the columns; those of declared ones count.
             hint: Type a column must have, if known.
             before: The parsing so far.
         """
@@ -55,8 +56,7 @@ class Parsing:
             for name, column in seen.fields.items():
                 index = known.get_field_index(name)
                 own = _parsed_as(column, None if index < 0 else known.field(index).type)
-                wanted = hint(name)
-                fields.append(pa.field(name, own if wanted is None else carrier(column, wanted)))
+                fields.append(pa.field(name, own if hint(name) is None else kinds.field(name).type))
         except _Unparsable:
             return cls(None)
         doubles = any(_has(field.type, pa.types.is_floating) for field in fields)

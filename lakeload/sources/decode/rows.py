@@ -155,7 +155,7 @@ class RowDecoder:
     def _apart(self, rows: Sequence[dict[str, Any]], before: int) -> list[pa.RecordBatch]:
         learned = self.learned
         try:
-            groups = sort_out(rows, learned, self._observe, self._is_text)
+            groups = sort_out(rows, learned, self._observe, self._is_text, self._fast)
         except Conflict as conflict:
             raise self._located(rows, learned, conflict, lifting=False) from None
         self._learn(groups[0].seen)
@@ -172,7 +172,7 @@ class RowDecoder:
         return batches
 
     def _group(self, rows: Sequence[dict[str, Any]], group: Group, *, first: bool) -> pa.Array:
-        array = self._fast(rows) if first else None
+        array = self._fast(rows) if first and group.array is None else group.array
         if array is not None:
             return array
         try:

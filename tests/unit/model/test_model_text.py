@@ -47,6 +47,8 @@ RULES = [
     (dt.datetime(2024, 5, 1, tzinfo=dt.UTC), pa.timestamp("us", "UTC"), "2024-05-01T00:00:00Z"),
     (dt.datetime(2024, 5, 1, tzinfo=EAST), pa.timestamp("ms", "+02:00"), "2024-04-30T22:00:00Z"),
     (dt.timedelta(days=1, seconds=3), pa.duration("s"), "P1DT3S"),
+    (dt.timedelta(0), pa.duration("us"), "P0D"),
+    (-dt.timedelta(microseconds=1_500_000), pa.duration("us"), "-PT1.5S"),
     (b"ab\xff", pa.binary(), "YWL/"),
     (b"ab\xff", pa.binary(3), "YWL/"),
     ([1, None, 2.5], pa.list_(pa.float64()), "[1,null,2.5]"),

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from lakeload.errors import SchemaError, SourceError
+from lakeload.model.contract import Contract
 from lakeload.model.layout import Layout
 from lakeload.model.schema import apply_changes, assign_ids, field_id, without_ids
 from lakeload.model.table import OWNER_PROPERTY, TableSpec, TableState
@@ -254,8 +255,8 @@ def test_required_members_count_only_under_parents_that_exist():
     inner = pa.struct([pa.field("x", pa.int64(), nullable=False)])
     fields = [("s", inner), ("l", pa.list_(pa.field("element", inner)))]
     it = normalizer(table(fields, owned=False))
-    apply(it, 
-        batch({"s": None, "l": [None, {"x": 1}]}, {"s": {"x": 1}, "l": None}, s=inner, l=pa.list_(inner))
+    apply(
+        it, batch({"s": None, "l": [None, {"x": 1}]}, {"s": {"x": 1}, "l": None}, s=inner, l=pa.list_(inner))
     )
     with pytest.raises(SchemaError) as caught:
         apply(it, batch({"s": {"x": 1}, "l": [{"x": 1}]}, {"s": None, "l": [{"x": None}]}))
@@ -396,3 +397,24 @@ def test_rows_picked_from_a_result_do_not_keep_the_whole_of_it_in_memory():
     del columns, result
     assert pa.total_allocated_bytes() - before < 2_000_000
     assert picked.num_rows == 2
+
+
+def test_changes_say_which_row_and_value_asked_for_them():
+    it = normalizer(table([("a", pa.int32()), ("n", pa.float64())]))
+    apply(it, batch({"a": 1}))
+    apply(it, batch({"a": None, "b": None}, {"a": 2**40, "b": "new"}))
+    apply(it, batch({"n": 1}, {"n": 2**53 + 1}))
+    assert [(str(change), change.cause) for change in it.changes] == [
+        ("widened a int32 → int64", "rows of the data, first row 3: 1099511627776"),
+        ("added b string", "rows of the data, first row 3: new"),
+        ("widened n double → string", "rows of the data, first row 5: 9007199254740993"),
+    ]
+
+
+def test_polars_text_passes_a_contract_that_drops_rows():
+    contract = Contract(types="discard_row")
+    spec = TableSpec("events", load_columns=False)
+    state = table([("n", pa.int64()), ("t", pa.string())])
+    it = Normalizer(spec, formats=("delta",), state=state, load_id="a", loaded_at=NOW, contract=contract)
+    data = pa.record_batch({"n": [1.0, 2.5], "t": pa.array(["x", "y"], pa.string_view())})
+    assert it.apply(data).batch.to_pylist() == [{"n": 1, "t": "x"}]

@@ -60,7 +60,7 @@ Id     | id           | uint16 → int64                                     | c
 price  | price        | double → decimal128(9, 2)                          | cast, compare
 day    | day          | string → date32[day]                               | parse date
 note   | note         | int64 → string                                     | to text
-home   | home         | struct<n: int32, x: null> → struct<n: int64>       | members
+home   | home         | struct<n: int32, x: null> → struct<n: int64>       | members, cast
 tags   | tags         | struct<a: int64, b: int64> → map<string, int64>    | struct → map
        | gone         | bool                                               | null
        | _lakeload_id | dictionary<values=string, indices=int8, ordered=0> | filled

@@ -130,7 +130,7 @@ def test_what_is_no_schema_is_refused():
 def test_a_model_rules_the_table_and_its_required_members():
     class Row(pydantic.BaseModel):
         model_config = {"arbitrary_types_allowed": True}
-        userId: int
+        userId: int  # noqa: N815 - as in the source
         home: Address
 
     spec = table_spec("t", schema=Row, load_columns=False)

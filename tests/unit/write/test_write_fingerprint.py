@@ -3,6 +3,7 @@ import pytest
 
 from lakeload.model.files import ColumnStats, DataFile
 from lakeload.model.schema import assign_ids
+from lakeload.model.table import SYSTEM_COLUMNS
 from lakeload.write.fingerprint import WINDOW, Fingerprint
 
 NARROW = assign_ids(pa.schema([("a", pa.int32())]))[0]
@@ -38,13 +39,27 @@ def test_batch_boundaries_do_not_matter():
     assert digest([wide(rows)]) == digest(cuts)
 
 
-def test_load_columns_do_not_matter():
-    with_id = wide([1, 2]).append_column("_lakeload_id", pa.array(["x", "x"]))
-    schema = with_id.schema
+def test_rows_are_the_same_whether_a_column_became_text_late_or_early():
+    struct = pa.array([{"x": 1.0, "y": None}, {"x": 0.5, "y": b"z"}])
+    typed = pa.record_batch([pa.array([1, 2]), struct], names=["a", "b"])
+    texts = pa.record_batch(
+        [pa.array(["1", "2"]), pa.array(['{"x":1}', '{"x":0.5,"y":"eg=="}'])], typed.schema.names
+    )
+    schema = texts.schema
     one, two = Fingerprint(), Fingerprint()
-    one.add(with_id)
-    two.add(wide([1, 2]).append_column("_lakeload_id", pa.array(["y", "y"])))
+    for seen, first in ((one, typed), (two, texts)):
+        seen.add(first)
+        seen.add(texts)
     assert one.digest(schema, []) == two.digest(schema, [])
+
+
+def test_load_columns_do_not_matter():
+    for name in SYSTEM_COLUMNS:
+        with_id = wide([1, 2]).append_column(name, pa.array(["x", "x"]))
+        one, two = Fingerprint(), Fingerprint()
+        one.add(with_id)
+        two.add(wide([1, 2]).append_column(name, pa.array(["y", "y"])))
+        assert one.digest(with_id.schema, []) == two.digest(with_id.schema, [])
 
 
 @pytest.mark.parametrize("other", [[1, 2, 4], [1, 2], [3, 2, 1], []])

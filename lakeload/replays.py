@@ -25,11 +25,12 @@ from lakeload.model.nesting import Nesting
 from lakeload.model.progress import Progress, Silent
 from lakeload.model.rejection import SOURCE_ROW
 from lakeload.model.rules import Rule, parse_rules
-from lakeload.model.table import LOAD_ID, TableSpec
+from lakeload.model.table import LOAD_ID, QUARANTINE, TableSpec
+from lakeload.model.types import is_list
 from lakeload.model.values import schema_from_text
 from lakeload.normalize.naming import table_name
 from lakeload.normalize.payload import decode
-from lakeload.normalize.quarantine import ATTEMPT, QUARANTINE
+from lakeload.normalize.quarantine import ATTEMPT
 from lakeload.report import RunReport
 from lakeload.run import Run
 from lakeload.sources.resource import Resource, table_spec
@@ -184,9 +185,33 @@ def _mended(batch: pa.RecordBatch, transform: Transform) -> Iterator[pa.RecordBa
 
 
 def _as_before(column: pa.Array, batch: pa.RecordBatch, name: str) -> pa.Array:
-    if name not in batch.schema.names:
+    """The column in the type it had, which can be narrower than what Python's values are taken for."""
+    before = batch.schema.field(name).type if name in batch.schema.names else None
+    if before is None or not _alike(column.type, before):
         return column
     try:
-        return column.cast(batch.schema.field(name).type)
+        return column.cast(before)
     except pa.ArrowException:
         return column
+
+
+def _alike(a: pa.DataType, b: pa.DataType) -> bool:
+    """Whether two types differ in nothing but the room they have."""
+    if pa.types.is_struct(a) and pa.types.is_struct(b):
+        same = [field.name for field in a] == [field.name for field in b]
+        return same and all(_alike(x.type, y.type) for x, y in zip(a, b, strict=True))
+    if is_list(a) and is_list(b):
+        return _alike(a.value_type, b.value_type)
+    return a == b or any(test(a) and test(b) for test in _ROOMY)
+
+
+_ROOMY: tuple[Callable[[pa.DataType], bool], ...] = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_time,
+    lambda kind: pa.types.is_timestamp(kind) and kind.tz is None,
+    lambda kind: pa.types.is_timestamp(kind) and kind.tz is not None,
+    lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+    lambda kind: pa.types.is_binary(kind) or pa.types.is_large_binary(kind),
+)
