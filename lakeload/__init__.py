@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lakeload import hooks as hooks
+    from lakeload import rules as rules
     from lakeload.errors import (
         CatalogError,
         ConfigError,
@@ -22,8 +24,11 @@ if TYPE_CHECKING:
     from lakeload.lake_table import LakeTable
     from lakeload.lakehouse import Lakehouse
     from lakeload.model.changes import SchemaChange
+    from lakeload.model.contract import Contract
     from lakeload.model.cursor import Cursor
+    from lakeload.model.events import SchemaEvent
     from lakeload.model.mode import Append, Overwrite
+    from lakeload.model.nesting import Nesting
     from lakeload.model.rules import Rule
     from lakeload.pipeline import Pipeline, load
     from lakeload.replays import replay
@@ -37,10 +42,12 @@ __all__ = [
     "CatalogError",
     "ConfigError",
     "ConflictError",
+    "Contract",
     "Cursor",
     "LakeTable",
     "Lakehouse",
     "LakeloadError",
+    "Nesting",
     "Overwrite",
     "Pipeline",
     "Resource",
@@ -48,6 +55,7 @@ __all__ = [
     "RunReport",
     "SchemaChange",
     "SchemaError",
+    "SchemaEvent",
     "SourceError",
     "StorageError",
     "TableError",
@@ -62,8 +70,11 @@ _HOMES = {
     "lakeload.lake_table": ["LakeTable"],
     "lakeload.lakehouse": ["Lakehouse"],
     "lakeload.model.changes": ["SchemaChange"],
+    "lakeload.model.contract": ["Contract"],
     "lakeload.model.cursor": ["Cursor"],
+    "lakeload.model.events": ["SchemaEvent"],
     "lakeload.model.mode": ["Append", "Overwrite"],
+    "lakeload.model.nesting": ["Nesting"],
     "lakeload.model.rules": ["Rule"],
     "lakeload.pipeline": ["Pipeline", "load"],
     "lakeload.replays": ["replay"],
@@ -71,9 +82,13 @@ _HOMES = {
     "lakeload.sources.resource": ["Resource", "resource"],
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
+_MODULES = ("hooks", "rules")
+"""Modules that are part of the face: `ll.rules.not_null("id")` needs no import of its own."""
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"lakeload.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'lakeload' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)

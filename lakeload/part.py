@@ -233,8 +233,7 @@ class Loading:
 
     def _aside(self, name: str) -> TableState | None:
         """The quarantine, which knows the position while everything that came was put aside."""
-        aside = f"{name}{QUARANTINE}"
-        return self.lake.open(aside).load() if aside in self.lake.tables() else None
+        return self.lake.open(f"{name}{QUARANTINE}").load()
 
 
 def _repeated(result: TaskResult, recovered: Recovered | None) -> bool:

@@ -32,6 +32,8 @@ SOURCE = b"lakeload.source"
 """Field metadata: the source's name as text. Empty: somebody wrote over it, so it is not known any more."""
 PATH = b"lakeload.path"
 """Metadata of an incoming field: names from the record down, as a JSON list, where flattening moved it."""
+UNTYPED = b"lakeload.untyped"
+"""Metadata of an incoming schema whose data has no types of its own: JSON and Python rows."""
 SYSTEM = b"lakeload.system"
 """Metadata of an incoming field that lakeload made itself: its name is kept, reserved or not."""
 

@@ -184,12 +184,17 @@ class Verdict:
 
 def excerpt(array: pa.Array) -> str:
     """The first value of an array, at most 60 characters of it."""
+    text = str(first_value(array))
+    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}…"
+
+
+def first_value(array: pa.Array) -> object:
+    """The first value of an array as Python has it, or as it is stored if Python has none such."""
     value = array[0]
     try:
-        text = str(value.as_py())
+        return value.as_py()
     except (ValueError, OverflowError):  # Python's own dates are narrower than Arrow's
-        text = str(value.value)
-    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}…"
+        return value.value
 
 
 def _indices(length: int) -> pa.Array:

@@ -8,6 +8,7 @@ name are in `lakeload.normalize.naming`; here names meet those the table has, an
 | met before in this load | the same as then |
 | kept in the table as some column's source name | that column |
 | exactly the name of a column that has no other source name | that column |
+| exactly the name of any column, in data with types of its own | that column, unless its source name is there too |
 | equal by the rule, else but for case, to one column of a table made elsewhere | it, for the smallest |
 | on an Arrow field read from this table, with its source name in the metadata | where it was read |
 | new | the name the rule gives it |
@@ -19,7 +20,9 @@ they are to most engines. So the order of keys makes no difference, and what a s
 once, it stays bound to in every later run.
 
 A column of a table lakeload made that has no source name on record is called in the source what it is
-called in the lake: `userId` does not go into a column `user_id` that came from `user_id`. Of tables made
+called in the lake: `userId` does not go into a column `user_id` that came from `user_id`. Data with types of its own, such as
+a frame or a Parquet file, may come from the table, so there `user_id` does go into a column that came from
+`userId`; JSON and Python rows may have both keys, and not in the same batch. Of tables made
 elsewhere, of hints, and of columns whose record somebody wrote over, that is not known, so the rule decides.
 """
 
@@ -35,6 +38,7 @@ from lakeload.model.naming import (
     PATH,
     SOURCE,
     SYSTEM,
+    UNTYPED,
     Naming,
     Parts,
     incoming_parts,
@@ -89,6 +93,7 @@ class Names:
         self._bound: dict[Path, dict[Parts, str]] = {}
         self._claimed: set[str] = set()
         """Top-level columns some source name is bound to."""
+        self._typed = False
         self._index: tuple[pa.Schema, Mapping[str, pa.DataType], Candidates] | None = None
 
     def rename(
@@ -109,6 +114,7 @@ class Names:
             SchemaError: Two fields have the same name, or one is reserved or unclear.
         """
         columns = self._top(known, _NONE if hints is None else hints)
+        self._typed = UNTYPED not in (source.metadata or {})
         return pa.schema(self._named(list(source), columns, ()), source.metadata)
 
     def asked(self, hints: Iterable[pa.Field], known: pa.Schema) -> list[pa.Field]:
@@ -226,7 +232,8 @@ class Names:
                 found[key] = name
                 claimed.add(name)
         for key in sorted(set(keys) - found.keys()):
-            name = known.alike(key, self._name(key))
+            exact = key[0] if self._typed and len(key) == 1 and key[0] in known.by_name else None
+            name = exact or known.alike(key, self._name(key))
             if name is not None and name not in claimed:
                 found[key] = name
                 claimed.add(name)

@@ -23,16 +23,16 @@ from lakeload.model.changes import SchemaChange
 from lakeload.model.contract import Contract
 from lakeload.model.events import cause_text
 from lakeload.model.evolution import find
-from lakeload.model.naming import SYSTEM
+from lakeload.model.naming import SYSTEM, UNTYPED
 from lakeload.model.schema import added_field, apply_changes, assign_ids, children, without_ids
 from lakeload.model.table import LOAD_COLUMNS, LOAD_ID, LOADED_AT, TableSpec, TableState
 from lakeload.normalize.coerce import Misfit
-from lakeload.normalize.enforce import Shaped, Verdict, excerpt, shaken
+from lakeload.normalize.enforce import Shaped, Verdict, first_value, shaken
 from lakeload.normalize.evolve import Evolution
 from lakeload.normalize.hints import read_hints
 from lakeload.normalize.incoming import Path, Permission, incoming_type
 from lakeload.normalize.names import Names, credited
-from lakeload.normalize.plan import UNTYPED, Constant, NormalizePlan, Refused, fingerprint
+from lakeload.normalize.plan import Constant, NormalizePlan, Refused, fingerprint
 from lakeload.normalize.sieve import Finding
 from lakeload.normalize.untyped import has_values, seen_type
 
@@ -268,7 +268,7 @@ class Normalizer:
             except SchemaError:  # no column holds such values
                 continue
             if change is not None:
-                value = excerpt(one.first)
+                value = first_value(one.first)
                 cause = cause_text("rows of the data", row=verdict.number(one.rows), value=value)
                 changes.append(replace(change, cause=cause, rows=len(one.rows)))
         return changes
@@ -355,7 +355,7 @@ class Normalizer:
         first = pc.index(batch.column(i).is_valid(), True).as_py()
         if first < 0:
             return change
-        value, row = excerpt(batch.column(i).slice(first, 1)), verdict.number(pa.array([first]))
+        value, row = first_value(batch.column(i).slice(first, 1)), verdict.number(pa.array([first]))
         return replace(change, cause=cause_text("rows of the data", row=row, value=value))
 
     def _incoming(self, field: pa.Field, column: pa.Array, *, untyped: bool) -> tuple[pa.Field | None, bool]:

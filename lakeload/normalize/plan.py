@@ -16,6 +16,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakeload.model.naming import UNTYPED
 from lakeload.model.nested_arrays import elements
 from lakeload.model.relabel import relabel
 from lakeload.model.schema import children
@@ -23,9 +24,6 @@ from lakeload.normalize.coerce import Convert, same_bytes
 from lakeload.normalize.incoming import Path
 from lakeload.normalize.nested import conversion
 from lakeload.normalize.sieve import Finding, Sieve, Unknown, as_list, compile_sieve, emptied, refusing, shake
-
-UNTYPED = b"lakeload.untyped"
-"""Schema metadata of batches from sources that have no dates, times or bytes: JSON and Python rows."""
 
 
 class Refused(Exception):  # noqa: N818 - a signal within this package, answered by widening or by the contract

@@ -231,7 +231,7 @@ def _extremes(name: str, values: list[Any]) -> list[Any]:
 
 def _mark_inner(
     values: list[Any],
-    owners: list[int],
+    owners: Sequence[int],
     seen: Observed,
     path: _Path,
     strays: dict[int, set[tuple[_Path, str]]],

@@ -24,6 +24,7 @@ from lakeload.errors import LakeloadError, SourceError
 from lakeload.sources.decode.coerce import coerce
 from lakeload.sources.decode.conflict import excerpt
 from lakeload.sources.decode.expectation import Expectation
+from lakeload.sources.decode.infer import Observed
 from lakeload.sources.decode.literals import exact_number
 from lakeload.sources.decode.parsing import Parsing
 from lakeload.sources.decode.records import (
@@ -146,13 +147,21 @@ class JsonDecoder:
             if rewritten is not None:
                 rows = _decode_rows(rewritten, before)
         batches = self._rows.decode(rows, before)
-        parsing = self._compiled()
+        parsing = self._compiled(rows[-1:])
         if parsing != self._parsing:
             self._parsing, self._in_vain = parsing, 0
         return batches
 
-    def _compiled(self) -> Parsing:
-        return Parsing.of(self._rows.learned, self._rows.plan_type, self._hint, self._parsing)
+    def _compiled(self, sample: Sequence[dict[str, Any]] = ()) -> Parsing:
+        usual = Observed(self._rows.learned.nesting)
+        usual.observe(sample)
+        return Parsing.of(
+            self._rows.learned,
+            self._rows.plan_type,
+            self._hint,
+            self._parsing,
+            usual.type() if sample else None,
+        )
 
 
 def _decode_rows(records: Records, before: int) -> list[dict[str, Any]]:

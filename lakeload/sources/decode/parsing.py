@@ -39,7 +39,14 @@ class Parsing:
     doubles: bool = False
 
     @classmethod
-    def of(cls, seen: Observed, kinds: pa.DataType, hint: Hint, before: Parsing | None = None) -> Parsing:
+    def of(
+        cls,
+        seen: Observed,
+        kinds: pa.DataType,
+        hint: Hint,
+        before: Parsing | None = None,
+        usual: pa.DataType | None = None,
+    ) -> Parsing:
         """The parsing that suits most of what was seen.
 
         Where values have no common type, the piece with the odd ones pays: others are parsed as before.
@@ -49,13 +56,14 @@ class Parsing:
             kinds: Struct of the types `RowDecoder` gives the columns; those of declared ones count.
             hint: Type a column must have, if known.
             before: The parsing so far.
+            usual: Struct of the types of some record, for columns that are mixed from the start.
         """
         known = before.schema if before is not None and before.schema is not None else pa.schema([])
+        typical = pa.schema(list(usual or pa.struct([])))
         fields = []
         try:
             for name, column in seen.fields.items():
-                index = known.get_field_index(name)
-                own = _parsed_as(column, None if index < 0 else known.field(index).type)
+                own = _parsed_as(column, _type_of(known, name) or _type_of(typical, name))
                 fields.append(pa.field(name, own if hint(name) is None else kinds.field(name).type))
         except _Unparsable:
             return cls(None)
@@ -125,8 +133,20 @@ def _parsed_as(seen: Observed, before: pa.DataType | None) -> pa.DataType:
     if "map" in kinds:
         raise _Unparsable
     if len(kinds) > 1 and seen.is_mixed:
-        return pa.string() if before is None or pa.types.is_nested(before) else before
+        return before if before is not None and not pa.types.is_nested(before) else _likely(kinds)
     return seen.type()
+
+
+def _likely(kinds: set[str]) -> pa.DataType:
+    """The type most values have where they were mixed from the start: odd ones tend to be text."""
+    scalars = (("number", pa.float64()), ("integer", pa.int64()), ("boolean", pa.bool_()))
+    return next((kind for name, kind in scalars if name in kinds), pa.string())
+
+
+def _type_of(schema: pa.Schema, name: str) -> pa.DataType | None:
+    index = schema.get_field_index(name)
+    kind = None if index < 0 else schema.field(index).type
+    return None if kind is None or pa.types.is_null(kind) else kind
 
 
 def _kinds_before(seen: Observed, before: pa.DataType | None) -> set[str]:

@@ -18,7 +18,7 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     found = ll.Lakehouse("lake", format=request.param)
     ll.load([{"n": 1}], found, table="t")
-    ll.load([{"n": "x"}, {"n": "y"}], found, table="t", contract={"types": "quarantine"})
+    ll.load([{"n": 2}, {"n": 3}], found, table="t", rules=["n between 0 and 1"])
     return found
 
 
@@ -27,14 +27,12 @@ def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return found
 
 
-def test_rows_come_in_once_the_contract_lets_them(
-    lake: ll.Lakehouse, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["replay", "lake", "t", "--contract", "types=evolve", "--json"]) == 0
+def test_rows_come_in_once_the_rules_let_them(lake: ll.Lakehouse, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", "lake", "t", "--rule", "n between 0 and 9", "--json"]) == 0
     report = told(capsys)
     assert (report["pipeline"], report["tables"]["t"]["rows"]) == ("replay_t", 2)
     again = ll.Lakehouse("lake", format=lake.formats)
-    assert sorted(again.table("t").to_arrow(["n"]).column("n").to_pylist()) == ["1", "x", "y"]
+    assert sorted(again.table("t").to_arrow(["n"]).column("n").to_pylist()) == [1, 2, 3]
     assert main(["replay", "lake", "t", "--json"]) == 0
     assert told(capsys)["sequence"] is None
 
@@ -42,9 +40,20 @@ def test_rows_come_in_once_the_contract_lets_them(
 def test_rows_that_still_do_not_get_in_are_put_aside_again(
     lake: ll.Lakehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["replay", "lake", "t", "--rule", "n in 1, x", "--json"]) == 0
+    assert main(["replay", "lake", "t", "--rule", "n in 1, 2", "--json"]) == 0
     tables = told(capsys)["tables"]
     assert (tables["t"]["rows"], tables["t__quarantine"]["rows"]) == (1, 1)
+
+
+def test_contract_of_the_command_line_holds_for_the_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ll.load([{"n": 1}], "lake", table="t")
+    ll.load([{"n": 2, "more": "x"}], "lake", table="t", contract={"columns": "quarantine"})
+    assert main(["replay", "lake", "t", "--contract", "columns=discard_value", "--json"]) == 0
+    assert told(capsys)["tables"]["t"]["rows"] == 1
+    assert "more" not in ll.Lakehouse("lake").table("t").schema().names
 
 
 def test_table_that_is_not_there_and_a_rule_that_is_none_end_with_one_line(

@@ -9,12 +9,11 @@ import pytest
 from lakeload.errors import SchemaError
 from lakeload.model.contract import Contract
 from lakeload.model.layout import Layout
-from lakeload.model.naming import SYSTEM
+from lakeload.model.naming import SYSTEM, UNTYPED
 from lakeload.model.nesting import Nesting
 from lakeload.model.schema import assign_ids
 from lakeload.model.table import OWNER_PROPERTY, TableSpec, TableState
 from lakeload.normalize.normalizer import Normalizer
-from lakeload.normalize.plan import UNTYPED
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.decode.rows import RowDecoder
 

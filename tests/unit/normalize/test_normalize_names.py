@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lakeload.errors import SchemaError
 from lakeload.model.changes import SchemaChange
-from lakeload.model.naming import PATH, SOURCE, SYSTEM, source_names
+from lakeload.model.naming import PATH, SOURCE, SYSTEM, UNTYPED, source_names
 from lakeload.model.schema import apply_changes
 from lakeload.normalize.names import Names, credited
 
@@ -23,7 +23,8 @@ EMPTY = pa.schema([])
 
 
 def _schema(*raws):
-    return pa.schema([pa.field(raw, pa.int64()) for raw in raws])
+    """Columns as Python rows and JSON have them."""
+    return pa.schema([pa.field(raw, pa.int64()) for raw in raws], {UNTYPED: b"1"})
 
 
 def _bind(raws, known=EMPTY, **how):
@@ -280,3 +281,13 @@ def test_an_added_column_keeps_its_source_name():
     change = SchemaChange("add", ("user_id",), None, pa.int64(), source="userId")
     schema, _ = apply_changes(EMPTY, 0, [change])
     assert schema.field("user_id").metadata == {SOURCE: b"userId", b"PARQUET:field_id": b"1"}
+
+
+def test_data_with_types_of_its_own_may_call_a_column_as_the_table_does():
+    known = _after(["userId"])
+    assert known.names == ["user_id"]
+    assert _bind(["user_id"], known)["user_id"] != "user_id"
+    typed = pa.schema([("user_id", pa.int64())])
+    assert Names().rename(typed, known).names == ["user_id"]
+    both = pa.schema([("user_id", pa.int64()), ("userId", pa.int64())])
+    assert Names().rename(both, known).names[1] == "user_id"

@@ -401,12 +401,12 @@ def test_rows_picked_from_a_result_do_not_keep_the_whole_of_it_in_memory():
 
 def test_changes_say_which_row_and_value_asked_for_them():
     it = normalizer(table([("a", pa.int32()), ("n", pa.float64())]))
-    apply(it, batch({"a": 1}))
+    apply(it, batch({"a": 1}, a=pa.int32()))
     apply(it, batch({"a": None, "b": None}, {"a": 2**40, "b": "new"}))
     apply(it, batch({"n": 1}, {"n": 2**53 + 1}))
     assert [(str(change), change.cause) for change in it.changes] == [
         ("widened a int32 → int64", "rows of the data, first row 3: 1099511627776"),
-        ("added b string", "rows of the data, first row 3: new"),
+        ("added b string", 'rows of the data, first row 3: "new"'),
         ("widened n double → string", "rows of the data, first row 5: 9007199254740993"),
     ]
 

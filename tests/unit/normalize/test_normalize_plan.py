@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from lakeload.model.contract import Contract
 from lakeload.model.layout import Layout
+from lakeload.model.naming import UNTYPED
 from lakeload.model.schema import assign_ids
 from lakeload.model.table import TableSpec, TableState
 from lakeload.normalize.normalizer import Normalizer
-from lakeload.normalize.plan import UNTYPED
 
 NOW = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
 HOME = pa.struct([("n", pa.int32()), ("x", pa.null())])

@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lakeload.errors import SchemaError
+from lakeload.model.evolution import evolved
 from lakeload.model.layout import Layout
-from lakeload.model.schema import assign_ids, without_ids
 from lakeload.model.table import OWNER_PROPERTY, TableSpec, TableState
 from lakeload.model.text import text_of
 from lakeload.normalize.naming import column_name
@@ -118,8 +118,6 @@ def same(expected, got):
         return expected is got
     if isinstance(got, str) and not isinstance(expected, str):  # the column has become text
         return unquoted(got) == unquoted(text_of(expected))
-    if isinstance(got, str) and not isinstance(expected, str):
-        return text_of(expected) == got
     if isinstance(expected, dict):
         renamed = {column_name(name): value for name, value in expected.items()}
         extra = [got[name] for name in got.keys() - renamed.keys()]
@@ -222,8 +220,7 @@ def test_the_changes_of_a_load_replay_to_its_schema(base, loads):
     """Ids included, so that a commit can apply them to the table the load began with."""
     first = normalizer()
     first.apply(base[0])
-    schema, last = assign_ids(first.schema)
-    state = TableState(1, schema, last, Layout(), {OWNER_PROPERTY: "true"}, {})
+    state = TableState(1, first.schema, first.last_column_id, Layout(), {OWNER_PROPERTY: "true"}, {})
     it = normalizer(state, ("delta",))
     for batch, rows in loads:
         try:
@@ -231,7 +228,5 @@ def test_the_changes_of_a_load_replay_to_its_schema(base, loads):
         except SchemaError:
             continue
         checked(result, rows, it.schema)
-        replayed, replayed_last = apply_changes(schema, last, it.changes)
-        # Members that are gone into text leave ids behind that a replay does not give out again.
-        assert without_ids(replayed).equals(without_ids(it.schema), check_metadata=True)
-        assert replayed_last <= it.last_column_id
+        replayed = evolved(state, it.changes, it.schema, table="t")
+        assert replayed.equals(it.schema, check_metadata=True)
