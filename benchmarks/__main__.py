@@ -16,6 +16,7 @@ QUESTIONS = (
     "json_to_table",
     "nested_rows",
     "surprise",
+    "kernels",
     "arrow_to_table",
     "memory",
     "file_sizes",

@@ -6,11 +6,21 @@ members that are null or missing are left out, columns in which kinds met are te
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 EXACT = 1 << 53
+MAP_KEYS = 256
+ALWAYS_MAPS = -1
+"""As `map_keys`: every object becomes a map."""
+
+_DATE = r"(?!0000)\d{4}-\d\d-\d\d"
+_CLOCK = r"[T ]\d\d:\d\d:\d\d(\.\d{1,6})?"
+_MOMENTS = (_DATE, _DATE + _CLOCK, _DATE + _CLOCK + r"(Z|[+-]\d\d:?\d\d)")
 
 
 @dataclass
@@ -18,9 +28,9 @@ class Seen:
     """Everything that was found at one path."""
 
     kinds: set[str] = field(default_factory=set)
-    widest: int = 0
     low: int = 0
     high: int = 0
+    texts: list[str] = field(default_factory=list)
     members: dict[str, Seen] = field(default_factory=dict)
     element: Seen | None = None
 
@@ -37,6 +47,7 @@ class Seen:
                 self.kinds.add("float")
             case str():
                 self.kinds.add("text")
+                self.texts.append(value)
             case list():
                 self.kinds.add("list")
                 self.element = self.element or Seen()
@@ -70,46 +81,97 @@ class Seen:
             case _:
                 return "text"
 
+    def moment(self) -> re.Pattern[str] | None:
+        """The form all texts have, if it is that of dates, or of timestamps with or without an offset."""
+        if self.kinds != {"text"}:
+            return None
+        forms = [form for form in map(re.compile, _MOMENTS) if all(map(form.fullmatch, self.texts))]
+        return forms[0] if forms and all(map(_is_moment, self.texts)) else None
 
-def modelled(rows: list[dict[str, Any]], *, map_keys: int = 256) -> list[dict[str, Any]]:
-    """The rows as the lake must give them back."""
+
+def seen_in(rows: list[dict[str, Any]]) -> Seen:
+    """Everything found in the rows, under one object."""
     seen = Seen()
     for row in rows:
         seen.see(row)
-    kept = [
-        {name: _stored(row.get(name), part, map_keys) for name, part in seen.members.items()} for row in rows
-    ]
+    return seen
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings that say what becomes of values.
+
+    Args:
+        map_keys: Keys beyond which an object is a map.
+        dates: Whether texts that are moments become such.
+        as_text: Columns the user wants as text.
+    """
+
+    map_keys: int = MAP_KEYS
+    dates: bool = False
+    as_text: Collection[str] = ()
+
+
+def modelled(rows: list[dict[str, Any]], rules: Rules | None = None) -> list[dict[str, Any]]:
+    """The rows as the lake must give them back."""
+    seen, rules = seen_in(rows), rules or Rules()
+    kept = [{name: _column(row.get(name), name, seen, rules) for name in seen.members} for row in rows]
     return [{name: value for name, value in row.items() if value is not None} for row in kept]
 
 
-def _stored(value: Any, seen: Seen, map_keys: int) -> Any:
-    kind = seen.column(map_keys)
+def _column(value: Any, name: str, seen: Seen, rules: Rules) -> Any:
+    if name in rules.as_text:
+        return None if value is None else text(value)
+    return _stored(value, seen.members[name], rules)
+
+
+def _stored(value: Any, seen: Seen, rules: Rules) -> Any:
+    kind = seen.column(rules.map_keys)
     if value is None or kind == "none":
         return None
     if kind == "text":
         return text(value)
     if kind == "list":
         assert seen.element is not None
-        return [_stored(one, seen.element, map_keys) for one in value]
-    if kind == "map":
-        common = Seen()
-        for part in seen.members.values():
-            common = _merged(common, part)
-        members = {name: _stored(member, common, map_keys) for name, member in value.items()}
+        return [_stored(one, seen.element, rules) for one in value]
+    if kind in {"map", "object"}:
+        parts = seen.members
+        if kind == "map":
+            common = Seen()
+            for part in parts.values():
+                common = _merged(common, part)
+            parts = dict.fromkeys(parts, common)
+        members = {name: _stored(member, parts[name], rules) for name, member in value.items()}
         return {name: member for name, member in members.items() if member is not None}
-    if kind == "object":
-        members = {name: _stored(value.get(name), part, map_keys) for name, part in seen.members.items()}
-        return {name: member for name, member in members.items() if member is not None}
+    if rules.dates and seen.moment():
+        return _moment(value)
     return value
 
 
 def _merged(one: Seen, other: Seen) -> Seen:
-    both = Seen(one.kinds | other.kinds, low=min(one.low, other.low), high=max(one.high, other.high))
+    both = Seen(
+        one.kinds | other.kinds, min(one.low, other.low), max(one.high, other.high), one.texts + other.texts
+    )
     for name in (*one.members, *other.members):
         both.members[name] = _merged(one.members.get(name, Seen()), other.members.get(name, Seen()))
     if one.element or other.element:
         both.element = _merged(one.element or Seen(), other.element or Seen())
     return both
+
+
+def _moment(value: str) -> dt.date | dt.datetime:
+    if len(value) == len("2024-05-01"):
+        return dt.date.fromisoformat(value)
+    moment = dt.datetime.fromisoformat(value)
+    return moment if moment.tzinfo is None else moment.astimezone(dt.UTC)
+
+
+def _is_moment(value: str) -> bool:
+    try:
+        _moment(value)
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 def text(value: Any) -> str:

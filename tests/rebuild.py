@@ -17,6 +17,10 @@ from lakeload.model.table import INDEX, PARENT_ID, ROW_ID
 Path = tuple[str, ...]
 
 
+class Pairs(list[tuple[Any, Any]]):
+    """The entries of a map, in their order and with keys that repeat."""
+
+
 def rebuild(tables: dict[Path, pa.Table]) -> list[dict[str, Any]]:
     """The root's rows with the rows of all child tables back in them, in the root table's order.
 
@@ -30,17 +34,17 @@ def rebuild(tables: dict[Path, pa.Table]) -> list[dict[str, Any]]:
     lists: dict[Path, dict[str, list[tuple[int, Any]]]] = {}
     for path in sorted(tables, key=len, reverse=True):
         ways = {child[len(path) :]: found for child, found in lists.items() if _parent(child, tables) == path}
-        columns = [(_path(field), field) for field in tables[path].schema if not _tie(field.name)]
+        columns = [(source_path(field), field) for field in tables[path].schema if not _tie(field.name)]
         bare = bool(path) and {way for way, _ in columns} | ways.keys() <= {("value",)}
         lists[path] = {}
         for row in tables[path].to_pylist():
             record: dict[str, Any] = {}
             for way, field in columns:
-                _put(record, way, _raw(row[field.name], field.type))
+                put(record, way, raw_value(row[field.name], field.type))
             for way, found in ways.items():
                 elements = sorted(found.get(row[ROW_ID], []), key=lambda element: element[0])
                 assert [index for index, _ in elements] == list(range(len(elements)))
-                _put(record, way, [element for _, element in elements])
+                put(record, way, [element for _, element in elements])
             value = pruned(record.get("value") if bare else record)
             lists[path].setdefault(row.get(PARENT_ID, ""), []).append((row.get(INDEX, 0), value))
     for path, found in lists.items():
@@ -71,7 +75,8 @@ def _tie(name: str) -> bool:
     return name.startswith("_lakeload_")
 
 
-def _path(field: pa.Field) -> Path:
+def source_path(field: pa.Field) -> Path:
+    """Where a column was in the source's rows."""
     metadata = field.metadata or {}
     if PATH in metadata:
         return tuple(json.loads(metadata[PATH]))
@@ -80,19 +85,20 @@ def _path(field: pa.Field) -> Path:
     return (field.name,)
 
 
-def _raw(value: Any, kind: pa.DataType) -> Any:
-    """A value with the source's names of struct members."""
+def raw_value(value: Any, kind: pa.DataType) -> Any:
+    """A value with the source's names of struct members, maps as `Pairs`."""
     if value is None or not pa.types.is_nested(kind):
         return value
     if pa.types.is_struct(kind):
         fields = [kind.field(i) for i in range(kind.num_fields)]
-        return {_path(field)[-1]: _raw(value[field.name], field.type) for field in fields}
+        return {source_path(field)[-1]: raw_value(value[field.name], field.type) for field in fields}
     if pa.types.is_map(kind):
-        return [(key, _raw(item, kind.item_type)) for key, item in value]
-    return [_raw(element, kind.value_type) for element in value]
+        return Pairs((key, raw_value(item, kind.item_type)) for key, item in value)
+    return [raw_value(element, kind.value_type) for element in value]
 
 
-def _put(record: dict[str, Any], way: Path, value: Any) -> None:
+def put(record: dict[str, Any], way: Path, value: Any) -> None:
+    """Set a value at a path of members, with the objects on the way."""
     for name in way[:-1]:
         if record.get(name) is None:
             record[name] = {}

@@ -207,8 +207,11 @@ def _remedy(found: Finding, *, frozen: bool) -> str:
         return "Drop it in the source, or let the contract evolve, discard or quarantine columns."
     if frozen:
         return "Correct it in the source, or let the contract evolve, discard or quarantine types."
-    if pa.types.is_timestamp(kind) or pa.types.is_time(kind) or pa.types.is_date(kind):
+    if pa.types.is_temporal(kind) and pa.types.is_temporal(found.source):
         return "Bring it to whole microseconds within the years 1 to 9999, or hint the column as string."
     if pa.types.is_floating(kind):
-        return "Hint the column as a decimal or as string."
-    return "Correct it in the source, or hint the column with a type that holds it."
+        return f"Hint the column as a decimal or as string, {_ASIDE}."
+    return f"Correct it in the source, hint the column with a type that holds it, {_ASIDE}."
+
+
+_ASIDE = 'or put such rows aside with contract={"types": "quarantine"}'

@@ -34,11 +34,10 @@ from lakeload.sources.decode.records import (
     refuse_duplicates,
     several,
 )
-from lakeload.sources.decode.rows import RowDecoder
+from lakeload.sources.decode.rows import UNTYPED, RowDecoder
 from lakeload.sources.decode.seed import seeded
 from lakeload.sources.decode.verbatim import Verbatim
 
-_UNTYPED = {b"lakeload.untyped": b"1"}
 _PIECE_BYTES = 1 << 20
 _PART_BYTES = 1 << 16
 _IN_VAIN = 24
@@ -135,7 +134,7 @@ class JsonDecoder:
         if not self._apart:
             with numbered(before):
                 table = coerce(table, self._hint, None)
-        return _only_batch(table.replace_schema_metadata(_UNTYPED))
+        return _only_batch(table.replace_schema_metadata(UNTYPED))
 
     def _exact(self, piece: bytes, given: Sequence[msgspec.Raw] | None, before: int) -> list[pa.RecordBatch]:
         """Decode record by record, learn, and build the columns from the values."""

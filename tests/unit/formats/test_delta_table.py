@@ -183,11 +183,19 @@ def test_removing_a_file_that_is_gone_conflicts(tmp_path):
 def test_change_of_nothing_writes_nothing(tmp_path):
     table = created(tmp_path, ROWS)
     state = table.load()
-    assert table.commit(Changeset("l", "append", state.schema, token=Token("p", 5)), state) == Committed(0)
+    assert table.commit(Changeset("l", "append", state.schema), state) == Committed(0)
     assert table.commit(
         Changeset("l", "overwrite", state.schema, remove=RemovePartitions(frozenset())), state
     ) == Committed(0)
     assert not (tmp_path / entry_path(1)).exists()
+
+
+def test_a_position_without_rows_is_committed(tmp_path):
+    table = created(tmp_path, ROWS)
+    state = table.load()
+    assert table.commit(Changeset("l", "append", state.schema, token=Token("p", 5)), state) == Committed(1)
+    assert table.load().sequences["p"] == 5
+    assert table.load().schema == state.schema
 
 
 def test_properties_are_set_with_a_commit_of_their_own(tmp_path):

@@ -1,12 +1,15 @@
 import gzip
 import json
+from pathlib import Path
 
+import botocore
 import msgspec
 import pyarrow as pa
 import pytest
 
 from lakeload.errors import SourceError
 from lakeload.model.nesting import Nesting
+from lakeload.model.text import text_of
 from lakeload.sources.decode import jsonl
 from lakeload.sources.decode.documents import JsonReader
 from lakeload.sources.decode.expectation import Expectation
@@ -169,3 +172,28 @@ def test_a_line_cut_off_among_lines_is_refused_with_its_row():
         rows(b'{"a":1}\n{"a":\n{"a":3}\n')
 
     assert caught.value.row == 2
+
+
+def test_descriptions_of_services_come_back_equal_under_defaults():
+    folder = Path(botocore.__file__).parent / "data"
+    files = sorted(folder.glob("**/service-2.json.gz"))[::12]
+    assert len(files) > 20
+
+    found = rows([str(path) for path in files])
+
+    assert len(found) == len(files)
+    for path, row in zip(files, found, strict=True):
+        assert same(json.loads(gzip.decompress(path.read_bytes())), row), path
+
+
+def same(given: object, found: object) -> bool:
+    """Equal, but for nulls and empty values; maps come as pairs, mixed values as text."""
+    if given in (None, {}, []) and found in (None, {}, []):
+        return True
+    if isinstance(given, dict) and isinstance(found, list):
+        found = dict(found)
+    if isinstance(given, dict) and isinstance(found, dict):
+        return all(same(given.get(name), found.get(name)) for name in {*given, *found})
+    if isinstance(given, list) and isinstance(found, list):
+        return len(given) == len(found) and all(map(same, given, found))
+    return found == (text_of(given) if isinstance(found, str) else given)
