@@ -56,7 +56,7 @@ def preview(
         >>> lake = lakeload.Lakehouse(tempfile.mkdtemp())
         >>> _ = lakeload.load([{"id": 1}], lake, table="t")
         >>> [str(event) for event in preview([{"id": 2, "name": "b"}], lake, "t")]
-        ['t: added name string (rows of the data)']
+        ['t: added name string (rows of the data, first row 1: "b")']
     """
     name = table_name(table)
     if isinstance(data, Resource):

@@ -175,10 +175,9 @@ def unquoted(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        inner = json.loads(value)
+        return unquoted(json.loads(value))
     except (ValueError, RecursionError):
         return value
-    return inner if inner is None or isinstance(inner, str) and inner == value else unquoted(inner)
 
 
 def loose(rows: Rows) -> Rows:

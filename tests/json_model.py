@@ -20,7 +20,8 @@ ALWAYS_MAPS = -1
 
 _DATE = r"(?!0000)\d{4}-\d\d-\d\d"
 _CLOCK = r"[T ]\d\d:\d\d:\d\d(\.\d{1,6})?"
-_MOMENTS = (_DATE, _DATE + _CLOCK, _DATE + _CLOCK + r"(Z|[+-]\d\d:?\d\d)")
+_ZONE = r"(Z|[+-]\d\d:?\d\d)"
+_FORMS = tuple(re.compile(form, re.ASCII) for form in (_DATE, _DATE + _CLOCK, _DATE + _CLOCK + _ZONE))
 
 
 @dataclass
@@ -85,7 +86,7 @@ class Seen:
         """The form all texts have, if it is that of dates, or of timestamps with or without an offset."""
         if self.kinds != {"text"}:
             return None
-        forms = [form for form in map(re.compile, _MOMENTS) if all(map(form.fullmatch, self.texts))]
+        forms = [form for form in _FORMS if all(map(form.fullmatch, self.texts))]
         return forms[0] if forms and all(map(_is_moment, self.texts)) else None
 
 

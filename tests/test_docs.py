@@ -81,7 +81,11 @@ def test_blocks_of_the_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.
 def _run_python(block: Block, namespace: dict[str, Any]) -> None:
     # Blank lines in front make tracebacks name the line of the page.
     code = compile(
-        "\n" * (block.line - 1) + block.body, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        "\n" * (block.line - 1) + block.body,
+        str(block.page),
+        "exec",
+        flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
+        dont_inherit=True,  # what this module imports from __future__ is not what readers have
     )
     if "no-run" in block.words:
         return

@@ -173,6 +173,8 @@ class Family:
         """Each part in its table's columns, and what does not fit, by rows of the source."""
         made, rejections, lost = [], list[Rejection](), list[Path]()
         for part in parts:
+            if part.path not in self._members and not part.batch.num_rows:
+                continue  # no table until an element shows
             if any(part.path[: len(path)] == path for path in lost):
                 continue  # what is below a table that does not come to be goes with it
             refusal = None if part.path in self._members else self._new_child(part, source)
@@ -197,8 +199,6 @@ class Family:
 
     def _new_child(self, part: Part, source: _Source) -> Rejection | None:
         """Let a child table into the family, or say which rows asked for it in vain."""
-        if not part.batch.num_rows and self._spec.contract.outcome("tables") != "evolve":
-            return Rejection("discard_value", "tables", part.path, "", pa.array([], pa.int64()))
         name, state = self._child_name(part.path)
         if state is not None and state.properties.get(PARENT_PROPERTY) != self._spec.name:
             raise SchemaError(

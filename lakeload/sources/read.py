@@ -141,10 +141,11 @@ def _read_files(
         if kind == "jsonl":
             yield from json.read_lines(group)
             continue
+        if kind == "json":
+            yield from json.read_documents(group)
+            continue
         for file in group:
-            if kind == "json":
-                yield from json.read_document(file)
-            elif kind == "parquet":
+            if kind == "parquet":
                 yield from read_parquet(file, batch_bytes=size, workers=workers)
             elif kind == "arrow":
                 yield from read_ipc(file)

@@ -144,6 +144,13 @@ def test_a_list_is_not_loaded_into_a_table_that_is_something_else(tmp_path: Path
         local_place.load(ORDERS, nesting="tables")
 
 
+def test_there_is_no_child_table_until_an_element_shows(local_place: Place) -> None:
+    local_place.load([{"id": 1, "lines": []}], nesting="tables")
+    assert local_place.lake().tables() == ["t"]
+    local_place.load([{"id": 2, "lines": [{"n": 1}]}], nesting="tables")
+    assert local_place.lake().tables() == ["t", "t__lines"]
+
+
 def test_a_cursor_moves_past_rows_that_were_all_put_aside(place: Place) -> None:
     place.load([{"id": 1, "n": 1}], cursor="id")
     first = place.load([{"id": 2, "n": "x"}], cursor="id", contract={"types": "quarantine"})

@@ -3,7 +3,8 @@
 Part of extract. Lines are cut at newlines: uncompressed local files by byte ranges read in the workers,
 all others as they stream in. Whole documents — an array of records, an object that holds one at a record
 path, objects one after another, a dictionary of records — are held in memory and cut without being decoded
-(`records`), so that their records too are parsed in blocks.
+(`records`), so that their records too are parsed in blocks; small documents share a block, because every
+batch costs as much as the schema has columns, however few its rows.
 """
 
 from __future__ import annotations
@@ -31,11 +32,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Records to decode: where they are from, and how to get at them in the worker."""
+    """Records to decode: where they are from, and how to get at them in the worker.
+
+    Args:
+        place: File of the first record.
+        load: Gives lines.
+        records: Records instead of lines.
+        later: Further files: how many records of the block come before theirs, and the file.
+    """
 
     place: str | None
     load: Callable[[], bytes]
     records: Sequence[msgspec.Raw] | None = None
+    later: tuple[tuple[int, str | None], ...] = ()
+
+    def located(self, error: LakeloadError, before: int) -> LakeloadError:
+        """The error with its file, and its row counted within the file.
+
+        Args:
+            error: What the decoder said; its row counts from 1 within the block.
+            before: Records of the first file in earlier blocks.
+        """
+        place = self.place
+        start = -before
+        for index, file in self.later:
+            if error.row is not None and error.row > index:
+                place, start = file, index
+        error.place = error.place or place
+        if error.row is not None:
+            error.row -= start
+        return error
 
 
 class JsonReader:
@@ -70,54 +96,77 @@ class JsonReader:
         if not text or text.isspace():
             return
         if self._options.record_path or self._options.format == "json" or is_document(data):
-            yield from self._decode(self._document(data, None))
+            yield from self._decode(self._documents([(data, None)]))
         else:
             yield from self._decode(_cut(data, self._options.batch_bytes))
 
-    def read_document(self, file: File) -> Iterator[pa.RecordBatch]:
-        """Batches from a file that holds one document; in memory as a whole."""
-        with open_text(file) as stream:
-            document = stream.read()
-        yield from self._decode(self._document(document, file.path))
+    def read_documents(self, files: Iterable[File]) -> Iterator[pa.RecordBatch]:
+        """Batches from files that hold one document each; one of them in memory as a whole at a time.
+
+        Raises:
+            SourceError: A document is malformed, or holds no records at the record path.
+        """
+        yield from self._decode(self._documents((_text(file), file.path) for file in files))
 
     def read_lines(self, files: Iterable[File]) -> Iterator[pa.RecordBatch]:
         """Batches from files with a record per line."""
         yield from self._decode(line_blocks(files, self._options.batch_bytes))
 
-    def _document(self, document: bytes, place: str | None) -> Iterator[Block]:
-        try:
-            records = records_of(document, self._options.record_path, self._map_keys)
-        except SourceError as error:
-            raise located(error, place, 0) from None
-        start, size = 0, 0
-        for index, record in enumerate(records, 1):
-            size += len(memoryview(record))
-            if size >= self._options.batch_bytes or index == len(records):
-                yield Block(place, bytes, records[start:index])
-                start, size = index, 0
+    def _documents(self, documents: Iterable[tuple[bytes, str | None]]) -> Iterator[Block]:
+        """Blocks of the records of documents, with their files."""
+        pending: list[msgspec.Raw] = []
+        later: list[tuple[int, str | None]] = []
+        first: str | None = None
+        size = 0
+        for document, place in documents:
+            try:
+                records = records_of(document, self._options.record_path, self._map_keys)
+            except SourceError as error:
+                error.place = error.place or place
+                raise
+            if pending:
+                later.append((len(pending), place))
+            else:
+                first = place
+            for record in records:
+                pending.append(record)
+                size += len(memoryview(record))
+                if size >= self._options.batch_bytes:
+                    yield Block(first, bytes, pending, tuple(later))
+                    pending, later, first, size = [], [], place, 0
+        if pending:
+            yield Block(first, bytes, pending, tuple(later))
 
     def _decode(self, parts: Iterable[Block]) -> Iterator[pa.RecordBatch]:
         """Decode blocks in threads; batches come in the order of the blocks, errors name file and row."""
         decoder = self._decoder
 
-        def decode(block: Block) -> tuple[str | None, list[pa.RecordBatch] | LakeloadError]:
+        def decode(block: Block) -> tuple[Block, list[pa.RecordBatch] | LakeloadError]:
             try:
-                return block.place, decoder.decode(block.load(), block.records)
+                return block, decoder.decode(block.load(), block.records)
             except LakeloadError as error:
-                return block.place, error
+                return block, error
 
         place: str | None = None
         before = 0
         with closing(ordered_map(decode, parts, workers=self._workers)) as results:
-            for origin, result in results:
-                if origin != place:
-                    place, before = origin, 0
+            for block, result in results:
+                if block.place != place:
+                    place, before = block.place, 0
                 if isinstance(result, LakeloadError):
-                    raise located(result, place, before)
+                    raise block.located(result, before)
                 rows = sum(batch.num_rows for batch in result)
                 yield from (_numbered(batch, self._rows) for batch in result)
-                before += rows
                 self._rows += rows
+                before += rows
+                if block.later:
+                    index, place = block.later[-1]
+                    before = rows - index
+
+
+def _text(file: File) -> bytes:
+    with open_text(file) as stream:
+        return stream.read()
 
 
 def line_blocks(files: Iterable[File], batch_bytes: int) -> Iterator[Block]:
@@ -148,11 +197,3 @@ def _numbered(batch: pa.RecordBatch, before: int) -> pa.RecordBatch:
     import pyarrow.compute as pc
 
     return batch.set_column(index, batch.schema.field(index), pc.add(batch.column(index), before))
-
-
-def located(error: LakeloadError, place: str | None, before: int) -> LakeloadError:
-    """The error of a block, with its file, and its row counted within the file."""
-    error.place = error.place or place
-    if error.row is not None:
-        error.row += before
-    return error
