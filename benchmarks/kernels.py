@@ -112,7 +112,7 @@ def _cast(result: Result, repeat: int) -> None:
     normalizer.apply(batch)
     names = normalizer.schema.names
     polars = {"count": pl.Int64, "size": pl.Int64, "share": pl.Float64, "price": pl.Float64}
-    casts = {**polars, "seenOn": pl.Datetime("us")}
+    casts: dict[str, Any] = {**polars, "seenOn": pl.Datetime("us")}
     expressions = [
         (pl.col(raw).cast(casts[raw]) if raw in casts else pl.col(raw)).alias(name)
         for raw, name in zip(batch.schema.names, names, strict=True)

@@ -179,7 +179,11 @@ class Loading:
             load_id=self.load_id,
             loaded_at=self.at,
         )
-        result = run_task(task, self.progress)
+        try:
+            result = run_task(task, self.progress)
+        except LakeloadError as error:
+            error.table = error.table or name  # readers of files do not know what they read for
+            raise
         repeated = isinstance(resource.spec.mode, Append) and _repeated(result, recovered)
         return [
             Part(

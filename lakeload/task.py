@@ -152,7 +152,10 @@ class _Run:
             loaded_at=task.loaded_at,
             children=task.children,
         )
-        self._incremental = Incremental(spec.cursor, task.checkpoint) if spec.cursor else None
+        hint = self._family.root.normalizer.hint
+        self._incremental = (
+            Incremental(spec.cursor, task.checkpoint, hint(spec.cursor.path)) if spec.cursor else None
+        )
         self._outputs: dict[str, _Output] = {}
         self._seconds = {"extract": 0.0, "normalize": 0.0, "write": 0.0}
 
@@ -219,6 +222,7 @@ class _Run:
             is_text=root.normalizer.is_text,
             known=self._family.known(),
             apart=root.state is not None or spec.contract.outcome("types") != "evolve",
+            coerce=False,
             nesting=spec.nesting,
         )
 

@@ -41,7 +41,7 @@ class Ground:
         """A table that does not exist yet."""
         number, used = divmod(self._made, _TABLES_PER_LAKE)
         if not used:
-            shutil.rmtree(self._folder / str(number - 1), ignore_errors=True)
+            shutil.rmtree(self._folder / str(number - 2), ignore_errors=True)
             self._lake = ll.Lakehouse(self._folder / str(number), format=self.form)
         self._made += 1
         return Spot(self._lake, f"t{self._made}")

@@ -138,11 +138,11 @@ def apply_changes(schema: pa.Schema, last_id: int, changes: Iterable[SchemaChang
         >>> apply_changes(base, last, [wide])[0].field("a").type
         DataType(int64)
     """
+    schema, last_id = assign_ids(schema, last_id)
     fields = list(schema)
     for change in changes:
-        fields = _apply(fields, change.path, change)
-        stamped, last_id = assign_ids(pa.schema(fields), last_id)
-        fields = list(stamped)
+        # Only what the change touches gets ids: a large schema may change in hundreds of places.
+        fields, last_id = _apply(fields, change.path, change, last_id)
     return pa.schema(fields), last_id
 
 
@@ -152,21 +152,26 @@ def added_field(change: SchemaChange) -> pa.Field:
     return pa.field(change.path[-1], change.new, metadata=metadata)
 
 
-def _apply(fields: list[pa.Field], path: tuple[str, ...], change: SchemaChange) -> list[pa.Field]:
+def _apply(
+    fields: list[pa.Field], path: tuple[str, ...], change: SchemaChange, last_id: int
+) -> tuple[list[pa.Field], int]:
     position = next((i for i, field in enumerate(fields) if field.name == path[0]), None)
     if len(path) == 1 and change.kind == "add":
         if position is not None:
             raise SchemaError("a column to add is already there", column=".".join(change.path))
-        return [*fields, added_field(change)]
+        added, last_id = assign_ids(pa.schema([added_field(change)]), last_id)
+        return [*fields, added.field(0)], last_id
     if position is None:
         raise SchemaError("a column to change is not there", column=".".join(change.path))
     field = fields[position]
     if len(path) == 1:
         field = field.with_nullable(True) if change.kind == "relax" else field.with_type(change.new)
+        stamped, last_id = assign_ids(pa.schema([field]), last_id)
+        field = stamped.field(0)
     else:
-        inner = _apply(children(field.type), path[1:], change)
+        inner, last_id = _apply(children(field.type), path[1:], change, last_id)
         field = field.with_type(with_children(field.type, inner))
-    return [*fields[:position], field, *fields[position + 1 :]]
+    return [*fields[:position], field, *fields[position + 1 :]], last_id
 
 
 def walk(schema: pa.Schema, visit: Callable[[tuple[str, ...], pa.Field], None]) -> None:

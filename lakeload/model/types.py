@@ -39,6 +39,7 @@ from typing import Literal, overload
 import pyarrow as pa
 
 from lakeload.errors import SchemaError
+from lakeload.model.naming import SOURCE
 
 MAX_PRECISION = 38
 """Digits of the widest decimal either format stores."""
@@ -250,16 +251,26 @@ def _is_object(kind: pa.DataType) -> bool:
 
 
 def _bare(kind: pa.DataType) -> pa.DataType:
-    """The type without metadata: ids and source names belong to one place, and many become one."""
+    """The type with source names, by which the values of the map are known later, and no other metadata.
+
+    Field ids belong to one place, and many become one.
+    """
     if pa.types.is_struct(kind):
         members = [kind.field(i) for i in range(kind.num_fields)]
-        return pa.struct([pa.field(member.name, _bare(member.type)) for member in members])
+        return pa.struct(
+            [pa.field(member.name, _bare(member.type), metadata=_source(member)) for member in members]
+        )
     if pa.types.is_list(kind):
         return pa.list_(pa.field("element", _bare(kind.value_type)))
     if pa.types.is_map(kind):
         key = pa.field("key", _bare(kind.key_type), nullable=False)
         return pa.map_(key, pa.field("value", _bare(kind.item_type)))
     return kind
+
+
+def _source(field: pa.Field) -> dict[bytes, bytes] | None:
+    source = (field.metadata or {}).get(SOURCE)
+    return None if source is None else {SOURCE: source}
 
 
 def _widen_field(a: pa.Field, b: pa.Field, text: bool) -> pa.Field | None:  # noqa: FBT001 - passed on as it came

@@ -158,6 +158,8 @@ class Evolution:
         """
         field = find(schema, path)
         incoming = storage_type(source, ("iceberg",))
+        if incoming is None and pa.types.is_nested(source):
+            incoming = pa.string()  # an empty object or list shows no type, but that it is no scalar
         if field is None or incoming is None:
             return None
         known = _stored(field.type)

@@ -13,7 +13,8 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from decimal import Context, Decimal
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -21,12 +22,13 @@ import pyarrow.compute as pc
 
 from lakeload.errors import ConfigError, SourceError
 from lakeload.model.cursor import Checkpoint, Cursor, CursorValue
+from lakeload.model.rejection import SOURCE_ROW
+from lakeload.model.text import text_of
 from lakeload.sources.decode.conflict import excerpt
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LAG = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*")
 _WINDOW_BYTES = 32 << 20
-_EXACT = Context(prec=76)  # the default of 28 digits would make two numbers one
 """Rows kept whole for hashing at the end; beyond it they are hashed as they come."""
 
 
@@ -36,6 +38,8 @@ class Incremental:
     Args:
         cursor: What orders the rows, in the source's spelling.
         checkpoint: Where the last run stopped; `None` on the first.
+        kind: Type of the cursor's column, where one was declared. Text is compared as that, or as what the
+            position is, or, with a lag in time, as the ISO 8601 date or timestamp it is.
 
     Raises:
         ConfigError: The lag cannot be read, or does not suit the cursor's values.
@@ -48,7 +52,11 @@ class Incremental:
         3
     """
 
-    def __init__(self, cursor: Cursor, checkpoint: Checkpoint | None) -> None:
+    def __init__(
+        self, cursor: Cursor, checkpoint: Checkpoint | None, kind: pa.DataType | None = None
+    ) -> None:
+        self._kind = kind
+        self._initial = cursor.initial
         self._path = cursor.path
         self._lag: Any = _lag(cursor.lag)
         self._old = checkpoint or Checkpoint()
@@ -97,7 +105,7 @@ class Incremental:
         if not pc.any(maybe).as_py():
             return batch
         indices = pc.indices_nonzero(maybe)
-        rows = batch.take(indices).to_pylist()
+        rows = _rows(batch.take(indices))
         seen = [
             i for i, row in zip(indices.to_pylist(), rows, strict=True) if row_hash(row) in self._old.boundary
         ]
@@ -135,9 +143,26 @@ class Incremental:
             values = values.cast(values.type.value_type)
         if pa.types.is_string_view(values.type) or pa.types.is_large_string(values.type):
             values = values.cast(pa.string())
+        if pa.types.is_string(values.type):
+            values = self._of_text(values)
         if pa.types.is_timestamp(values.type) and values.type.unit != "us":
             # Positions are kept in µs; finer rows that share one are told apart by hash.
             values = values.cast(pa.timestamp("us", values.type.tz), safe=False)
+        return values
+
+    def _of_text(self, values: pa.Array) -> pa.Array:
+        """Text as the moments it tells, where moments are what is compared."""
+        position = self._initial if self._value is None else self._value
+        if position is not None:
+            families = [_family(position)]
+        elif self._kind is not None:
+            families = [_family_of(self._kind)]
+        else:
+            families = list(_MOMENTS) if isinstance(self._lag, dt.timedelta) else []
+        for family in families:
+            if family in _MOMENTS:
+                with suppress(pa.ArrowInvalid):
+                    return values.cast(_MOMENTS[family])
         return values
 
     def _refuse_gaps(self, values: pa.Array, before: int) -> None:
@@ -188,6 +213,14 @@ class Incremental:
             return pa.scalar(value, pa.uint64() if huge else None)
 
 
+_MOMENTS: dict[str, pa.DataType] = {
+    "timestamp with zone": pa.timestamp("us", "UTC"),
+    "date": pa.date32(),
+    "timestamp without zone": pa.timestamp("us"),
+}
+"""Types of moments by the family of their values; each reads less text than the next."""
+
+
 class _Piece:
     """Rows near the position: whole, or only their hashes."""
 
@@ -212,18 +245,18 @@ class _Piece:
 
     def digests(self) -> list[str]:
         if self._rows is not None:
-            return [row_hash(row) for row in self._rows.to_pylist()]
+            return [row_hash(row) for row in _rows(self._rows)]
         return [] if self._hashes is None else self._hashes.to_pylist()
 
 
 def row_hash(row: Mapping[str, object]) -> str:
     """Hash of a row's content: the same for the same values whatever the order of keys and machine.
 
-    Nulls do not count, so that a row keeps its hash when columns are added later, and `1` hashes like `1.0`,
-    so that it does when a column is widened.
+    Nulls do not count, so that a row keeps its hash when columns are added later. Values count by their
+    canonical text (`model.text`), so that it does when a column is widened, or becomes text or a map.
 
     Example:
-        >>> row_hash({"a": 1, "b": None}) == row_hash({"a": 1.0})
+        >>> row_hash({"a": 1, "b": None}) == row_hash({"a": 1.0}) == row_hash({"a": "1"})
         True
     """
     text = json.dumps(_canonical(row), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
@@ -231,22 +264,33 @@ def row_hash(row: Mapping[str, object]) -> str:
 
 
 def _canonical(value: object) -> object:
+    if isinstance(value, str):
+        value = _nested(value)
     if isinstance(value, Mapping):
         items = ((str(key), _canonical(item)) for key, item in value.items())
         return {key: item for key, item in items if item is not None and item != {}}
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]
-    if isinstance(value, bool) or value is None or isinstance(value, str | int):
-        return value
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else repr(value)
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else str(value.normalize(_EXACT))
-    if isinstance(value, dt.datetime):
-        return (value.astimezone(dt.UTC) if value.tzinfo else value).isoformat()
-    if isinstance(value, bytes):
-        return value.hex()
-    return str(value)
+    return value if value is None or isinstance(value, str) else text_of(value)
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows as Python values, without their numbers, which change from run to run."""
+    if SOURCE_ROW in batch.schema.names:
+        batch = batch.drop_columns([SOURCE_ROW])
+    rows: list[dict[str, Any]] = batch.to_pylist(maps_as_pydicts="lossy")
+    return rows
+
+
+def _nested(text: str) -> object:
+    """The object or list whose canonical text this is; any other text as it is."""
+    if text[:1] not in ("{", "["):
+        return text
+    try:
+        value = json.loads(text)
+        return value if text_of(value) == text else text
+    except (ValueError, RecursionError):
+        return text
 
 
 def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
+from unicodedata import normalize
 
 import polars as pl
 import pyarrow as pa
@@ -70,8 +71,7 @@ def test_child_tables_put_together_are_the_rows(ground: Ground, rows: Rows, form
     assume(loads_something(rows))
     spot = ground.fresh().load(formed(rows, form), nesting="tables")
     # A list of nothing but nulls has rows in its child table, though no column but the ids.
-    found = [hollow(row) or {} for row in rebuild(spot.family())]
-    assert agree(found, [hollow(row) or {} for row in modelled(rows)])
+    assert agree(_hollow(rebuild(spot.family())), _hollow(modelled(rows)))
 
 
 @examples()
@@ -120,28 +120,28 @@ def test_texts_that_are_all_dates_come_back_as_dates(ground: Ground, rows: Rows,
 
 
 @examples()
-@given(rows=ROWS, form=FORMS, chosen=st.sets(st.integers(0, 9)), data=st.data())
-def test_columns_asked_for_as_text_are_text(
-    ground: Ground, rows: Rows, form: str, chosen: set[int], data: st.DataObject
-) -> None:
+@given(rows=ROWS, form=FORMS, chosen=st.sets(st.integers(0, 9)))
+def test_columns_asked_for_as_text_are_text(ground: Ground, rows: Rows, form: str, chosen: set[int]) -> None:
     names = sorted({name for row in rows for name in row})
+    assume(len({_letters(name) for name in names}) == len(names))  # else a hint can mean either
     asked = [name for i, name in enumerate(names) if i in chosen]
     assume(asked or loads_something(rows))
     spot = ground.fresh().load(formed(rows, form), schema=pa.schema([(name, pa.string()) for name in asked]))
-    assert agree(spot.rows(), modelled(rows, Rules(as_text=asked)))
+    found, expected = spot.rows(), modelled(rows, Rules(as_text=asked))
+    # Asked for from the start, JSON is kept as it was written: with blanks, and nulls in objects.
+    assert agree(found, expected) if form == "rows" else agree(loose(found), loose(expected))
 
 
 @examples()
 @given(table=TABLES, library=st.sampled_from(["arrow", "polars"]))
 def test_typed_tables_come_back_by_every_policy(ground: Ground, table: pa.Table, library: str) -> None:
-    rows = [pruned(without_nulls(row)) or {} for row in table.to_pylist()]
-    assume(any(hollow(row) for row in rows))
+    rows = _hollow(without_nulls(table.to_pylist()))
+    assume(any(rows))
     data = pl.from_arrow(table) if library == "polars" else table
-    assert agree(_pruned(ground.fresh().load(data).rows()), rows)
-    assert agree(_pruned(ground.fresh().load(data, nesting="flatten").rows()), rows)
+    assert agree(_hollow(ground.fresh().load(data).rows()), rows)
+    assert agree(_hollow(ground.fresh().load(data, nesting="flatten").rows()), rows)
     if all("value" not in str(field) for field in table.schema):
-        found = [hollow(row) or {} for row in rebuild(ground.fresh().load(data, nesting="tables").family())]
-        assert agree(found, [hollow(row) or {} for row in rows])
+        assert agree(_hollow(rebuild(ground.fresh().load(data, nesting="tables").family())), rows)
 
 
 @examples()
@@ -204,6 +204,14 @@ def test_objects_with_many_keys_come_back_as_maps(ground: Ground) -> None:
         spot = ground.fresh().load(iter(pages))
         assert spot.columns()[("by",)].startswith("map<")
         assert agree(spot.rows(), modelled(rows))
+
+
+def _letters(name: str) -> str:
+    return "".join(char for char in normalize("NFKC", name).casefold() if char.isalnum())
+
+
+def _hollow(rows: Rows) -> Rows:
+    return [hollow(row) or {} for row in rows]
 
 
 def _pruned(rows: Rows) -> Rows:

@@ -115,3 +115,19 @@ def test_rerun_after_a_schema_change_goes_on_from_the_position(place: Place) -> 
     told = run(place, [event(1, 10), event(2, 20, extra="x")])
     assert told.rows == 1
     place.holds(pa.table({"id": [1, 2], "at": [10, 20], "extra": [None, "x"]}))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [5, "x"],
+        [{"a": 1, "b": None}, "x"],
+        [[1, None], "x"],
+        [{f"k{i}": i for i in range(300)}, None],
+        ["2024-03-01", "2024-03-02"],
+    ],
+    ids=["number and text", "object and text", "list and text", "map", "dates"],
+)
+def test_rows_decoded_otherwise_the_second_time_are_known_again(place: Place, values: list[Any]) -> None:
+    events = [event(1, 10, v=value) for value in values]
+    assert [run(place, events).rows for _ in range(2)] == [2, 0]

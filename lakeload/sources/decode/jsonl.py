@@ -68,7 +68,7 @@ class JsonDecoder:
         self._verbatim = self._texts.by_policy
         self._in_vain = 0
         self._parsing: Parsing | None = None
-        self._apart = expectation.apart
+        self._coerce = expectation.coerce and not expectation.apart
         if expectation.known is not None:
             self._parsing = self._compiled()
 
@@ -131,7 +131,7 @@ class JsonDecoder:
         self._in_vain = 0 if table is not None else self._in_vain + 1
         if table is None:
             return None
-        if not self._apart:
+        if self._coerce:
             with numbered(before):
                 table = coerce(table, self._hint, None)
         return _only_batch(table.replace_schema_metadata(UNTYPED))

@@ -233,7 +233,7 @@ class RowDecoder:
 
     def _batch(self, array: pa.Array) -> pa.RecordBatch:
         batch = pa.RecordBatch.from_struct_array(array)
-        if not self._expectation.apart:
+        if self._expectation.coerce and not self._expectation.apart:
             table = coerce(pa.Table.from_batches([batch]), self._expectation.hint, None)
             if table.schema != batch.schema:
                 columns = [column.combine_chunks() for column in table.columns]

@@ -200,7 +200,7 @@ def test_failed_load_leaves_the_table_as_it_was(folder: Path) -> None:
     load()
     write("rows.jsonl", [*ROWS, {"id": "eleven"}])
     before = ll.Lakehouse("lake").table("t").version()
-    assert load() == 4
+    assert load("--contract", "types=freeze") == 4
     table = ll.Lakehouse("lake").table("t")
     assert (table.version(), table.to_arrow().num_rows) == (before, 10)
 
