@@ -8,7 +8,7 @@ moved on together.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -174,7 +174,7 @@ class Loading:
             resource=resource,
             formats=self.lake.formats,
             places=places,
-            children=self._children(resource),
+            children=child_tables(resource, self.lake.tables, lambda name: self.lake.open(name).load()),
             checkpoint=checkpoint,
             load_id=self.load_id,
             loaded_at=self.at,
@@ -221,23 +221,32 @@ class Loading:
 
         return place
 
-    def _children(self, resource: Resource) -> tuple[str, ...]:
-        """Child tables the resource's table has, when lists may become tables."""
-        nesting = resource.spec.nesting
-        if "tables" not in (nesting.default, *nesting.paths.values()):
-            return ()
-        found = []
-        for name in self.lake.tables():
-            if name.startswith(f"{resource.name}__") and not name.endswith(QUARANTINE):
-                state = self.lake.open(name).load()
-                properties: Mapping[str, str] = state.properties if state else {}
-                if properties.get(PARENT_PROPERTY) == resource.name and PATH_PROPERTY in properties:
-                    found.append(name)
-        return tuple(found)
-
     def _aside(self, name: str) -> TableState | None:
         """The quarantine, which knows the position while everything that came was put aside."""
         return self.lake.open(f"{name}{QUARANTINE}").load()
+
+
+def child_tables(
+    resource: Resource, names: Callable[[], Iterable[str]], state: Callable[[str], TableState | None]
+) -> tuple[str, ...]:
+    """Child tables the resource's table has; looked for only when lists may become tables.
+
+    Args:
+        resource: The resource, under its table's final name.
+        names: Gives the tables there are.
+        state: Finds one of them.
+    """
+    nesting = resource.spec.nesting
+    if "tables" not in (nesting.default, *nesting.paths.values()):
+        return ()
+    found = []
+    for name in names():
+        if name.startswith(f"{resource.name}__") and not name.endswith(QUARANTINE):
+            there = state(name)
+            properties: Mapping[str, str] = there.properties if there else {}
+            if properties.get(PARENT_PROPERTY) == resource.name and PATH_PROPERTY in properties:
+                found.append(name)
+    return tuple(found)
 
 
 def _repeated(result: TaskResult, recovered: Recovered | None) -> bool:

@@ -16,12 +16,13 @@ from lakeload.lakehouse import Lakehouse
 from lakeload.model.contract import Contract
 from lakeload.model.events import SchemaEvent, events
 from lakeload.model.nesting import Nesting
-from lakeload.model.table import PARENT_PROPERTY, PATH_PROPERTY, QUARANTINE, TableState
+from lakeload.model.table import TableState
 from lakeload.normalize.family import Family
 from lakeload.normalize.naming import table_name
-from lakeload.sources.decode.expectation import Expectation
+from lakeload.part import child_tables
 from lakeload.sources.read import ReadOptions, read
 from lakeload.sources.resource import Resource, from_data, table_spec
+from lakeload.task import expected
 
 _LOAD_ID = "preview"
 
@@ -72,7 +73,7 @@ def preview(
         state=lambda other: _state(lake, other),
         load_id=_LOAD_ID,
         loaded_at=lake.now(),
-        children=_children(lake, resource),
+        children=child_tables(resource, lake.tables, lambda other: _state(lake, other)),
     )
     _drain(resource, family)
     return tuple(
@@ -92,14 +93,7 @@ def preview(
 
 def _drain(resource: Resource, family: Family) -> None:
     """Read everything and bring it to its tables; nothing is kept."""
-    normalizer = family.root.normalizer
-    expectation = Expectation(
-        hint=normalizer.hint,
-        is_text=normalizer.is_text,
-        known=family.known(),
-        apart=family.root.state is not None or resource.spec.contract.outcome("types") != "evolve",
-        nesting=resource.spec.nesting,
-    )
+    expectation = expected(family, resource.spec)
     start: Any = None if resource.spec.cursor or resource.positions is None else {}
     stream = read(
         resource.open(start), expectation=expectation, options=resource.read, workers=machine_cores()
@@ -113,19 +107,3 @@ def _drain(resource: Resource, family: Family) -> None:
 def _state(lake: Lakehouse, name: str) -> TableState | None:
     formats = lake.readable(name)
     return lake.open(name, formats).load() if formats else None
-
-
-def _children(lake: Lakehouse, resource: Resource) -> tuple[str, ...]:
-    """Child tables the resource's table has, when lists may become tables."""
-    nesting = resource.spec.nesting
-    if "tables" not in (nesting.default, *nesting.paths.values()):
-        return ()
-    candidates = [name for name in lake.tables() if name.startswith(f"{resource.name}__")]
-    found = {name: _state(lake, name) for name in candidates if not name.endswith(QUARANTINE)}
-    return tuple(
-        name
-        for name, state in found.items()
-        if state
-        and state.properties.get(PARENT_PROPERTY) == resource.name
-        and PATH_PROPERTY in state.properties
-    )

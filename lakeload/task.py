@@ -137,6 +137,19 @@ def run_task(task: LoadTask, progress: Progress | None = None) -> TaskResult:
     return _Run(task, progress or Silent()).finish()
 
 
+def expected(family: Family, spec: TableSpec) -> Expectation:
+    """What a decoder is told of the tables its rows go to."""
+    root = family.root
+    return Expectation(
+        hint=root.normalizer.hint,
+        is_text=root.normalizer.is_text,
+        known=family.known(),
+        apart=root.state is not None or spec.contract.outcome("types") != "evolve",
+        coerce=False,
+        nesting=spec.nesting,
+    )
+
+
 class _Run:
     """The moving parts of one task."""
 
@@ -201,7 +214,7 @@ class _Run:
         task, resource = self._task, self._task.resource
         stream = read(
             data,
-            expectation=self._expectation(),
+            expectation=expected(self._family, resource.spec),
             options=resource.read,
             workers=task.places(resource.name).options.workers,
         )
@@ -214,17 +227,6 @@ class _Run:
                 if batch is None:
                     return
                 yield batch
-
-    def _expectation(self) -> Expectation:
-        root, spec = self._family.root, self._task.resource.spec
-        return Expectation(
-            hint=root.normalizer.hint,
-            is_text=root.normalizer.is_text,
-            known=self._family.known(),
-            apart=root.state is not None or spec.contract.outcome("types") != "evolve",
-            coerce=False,
-            nesting=spec.nesting,
-        )
 
     def _take(self, batch: pa.RecordBatch) -> None:
         self._progress.advance("extract", self._task.resource.name, rows=batch.num_rows, bytes=batch.nbytes)

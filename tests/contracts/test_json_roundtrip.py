@@ -15,7 +15,7 @@ from unicodedata import normalize
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from json_lake import Ground, Rows, agree, canonical, hollow, loose, without_nulls
 from json_model import ALWAYS_MAPS, MAP_KEYS, Rules, Seen, modelled, seen_in, text
@@ -136,7 +136,7 @@ def test_columns_asked_for_as_text_are_text(ground: Ground, rows: Rows, form: st
 @given(table=TABLES, library=st.sampled_from(["arrow", "polars"]))
 def test_typed_tables_come_back_by_every_policy(ground: Ground, table: pa.Table, library: str) -> None:
     rows = _hollow(without_nulls(table.to_pylist()))
-    assume(any(rows))
+    assume(any(rows) and (library == "arrow" or "" not in table.schema.names))  # Polars gives it a name
     data = pl.from_arrow(table) if library == "polars" else table
     assert agree(_hollow(ground.fresh().load(data).rows()), rows)
     assert agree(_hollow(ground.fresh().load(data, nesting="flatten").rows()), rows)
