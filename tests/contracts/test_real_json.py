@@ -105,7 +105,7 @@ class Expected:
             return dt.date.fromisoformat(value)
         if pa.types.is_timestamp(kind):
             return dt.datetime.fromisoformat(value)
-        return value
+        return _number(value)
 
     def check_reasons(self) -> None:
         """Nothing but text became text without need, and no value another than it was."""
@@ -156,7 +156,12 @@ def values_of(array: pa.Array, kind: pa.DataType) -> list[Any]:
         elements = values_of(array.values, kind.value_type)
         offsets = array.offsets.to_pylist()
         return [elements[a:b] or None for a, b in zip(offsets, offsets[1:], strict=False)]
-    return array.to_pylist()
+    # What is empty is text where the column is, and null in batches from before it was.
+    return [None if value in ("{}", "[]") else _number(value) for value in array.to_pylist()]
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def check_equal(lake: ll.Lakehouse, table: str, rows: Iterable[Any]) -> None:
