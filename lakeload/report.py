@@ -9,6 +9,7 @@ from typing import Any
 
 from lakeload.model.changes import SchemaChange
 from lakeload.model.events import SchemaEvent
+from lakeload.model.table import QUARANTINE
 from lakeload.normalize.rules import RuleCount
 
 _KIB = 1024
@@ -101,11 +102,15 @@ class RunReport:
             "warnings": list(self.warnings),
         }
 
+    @property
+    def rows(self) -> int:
+        """Rows written to all tables, but for what was put aside."""
+        return sum(table.rows for name, table in self.tables.items() if not name.endswith(QUARANTINE))
+
     def __str__(self) -> str:
-        rows = sum(table.rows for table in self.tables.values())
         number = "nothing to publish" if self.sequence is None else f"load {self.sequence} ({self.load_id})"
         head = (
-            f"pipeline {self.pipeline}, {number}: {_count(rows, 'row')} into "
+            f"pipeline {self.pipeline}, {number}: {_count(self.rows, 'row')} into "
             f"{_count(len(self.tables), 'table')} in {self.seconds:.1f} s"
         )
         lines = [f"  {name}: {_line(report)}" for name, report in self.tables.items()]

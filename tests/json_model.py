@@ -75,12 +75,19 @@ class Seen:
                 assert self.element is not None
                 return "none" if self.element.column(map_keys) == "none" else "list"
             case ["object"]:
-                inner = {name: seen.column(map_keys) for name, seen in self.members.items()}
-                if all(kind == "none" for kind in inner.values()):
-                    return "none"
-                return "map" if len(self.members) > map_keys else "object"
+                if len(self.members) > map_keys:
+                    return "none" if self.common().column(map_keys) == "none" else "map"
+                kinds = {seen.column(map_keys) for seen in self.members.values()}
+                return "none" if kinds <= {"none"} else "object"
             case _:
                 return "text"
+
+    def common(self) -> Seen:
+        """What was found at all members together."""
+        found = Seen()
+        for part in self.members.values():
+            found = _merged(found, part)
+        return found
 
     def moment(self) -> re.Pattern[str] | None:
         """The form all texts have, if it is that of dates, or of timestamps with or without an offset."""
@@ -136,12 +143,7 @@ def _stored(value: Any, seen: Seen, rules: Rules) -> Any:
         assert seen.element is not None
         return [_stored(one, seen.element, rules) for one in value]
     if kind in {"map", "object"}:
-        parts = seen.members
-        if kind == "map":
-            common = Seen()
-            for part in parts.values():
-                common = _merged(common, part)
-            parts = dict.fromkeys(parts, common)
+        parts = seen.members if kind == "object" else dict.fromkeys(seen.members, seen.common())
         members = {name: _stored(member, parts[name], rules) for name, member in value.items()}
         return {name: member for name, member in members.items() if member is not None}
     if rules.dates and seen.moment():

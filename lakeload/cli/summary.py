@@ -54,9 +54,10 @@ def lines(report: RunReport) -> list[str]:
     """The summary of one run, in rich markup."""
     from rich.markup import escape
 
-    new = sum(table.rows for table in report.tables.values())
     head = (
-        f"[bold]{count(new, 'row')} loaded[/] in {seconds(report.seconds)}" if new else "[bold]no new rows[/]"
+        f"[bold]{count(report.rows, 'row')} loaded[/] in {seconds(report.seconds)}"
+        if report.rows
+        else "[bold]no new rows[/]"
     )
     number = "" if report.sequence is None else f", load {report.sequence}"
     text = [f"{head}  [dim]pipeline {escape(report.pipeline)}{number}[/]"]
@@ -68,6 +69,8 @@ def lines(report: RunReport) -> list[str]:
     ):
         text.append(f"  {escape(line)}")
         text += [f"    [green]{escape(change)}[/]" for change in _changes(table)]
+        text += [f"    [yellow]{escape(line)}[/]" for line in _rejected(table)]
+    text += [f"  [yellow]warning: {escape(warning)}[/]" for warning in report.warnings]
     return text
 
 
@@ -84,6 +87,18 @@ def _changes(table: TableReport) -> list[str]:
     if table.folded:
         text.append(f"folded {count(table.folded, 'small file')}")
     return text
+
+
+def _rejected(table: TableReport) -> list[str]:
+    """What did not get in, and the rules and columns it failed at."""
+    text = []
+    if table.quarantined_rows:
+        text.append(f"{count(table.quarantined_rows, 'row')} put aside in the quarantine")
+    if table.discarded_rows:
+        text.append(f"{count(table.discarded_rows, 'row')} discarded")
+    if table.discarded_values:
+        text.append(f"{count(table.discarded_values, 'value')} discarded")
+    return text + [f"  {reason}: {number:,}" for reason, number in table.rejected.items()]
 
 
 def versions(found: Mapping[str, int | None]) -> str:

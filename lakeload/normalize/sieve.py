@@ -280,7 +280,7 @@ def _shake(array: pa.Array, sieve: Sieve | None, level: _Level, found: list[Find
     array = plain(array)
     match sieve:
         case Unknown():
-            found += _noted(sieve, array, array.is_valid(), level)
+            found += _noted(sieve, array, _tells(array), level)
             return pa.nulls(len(array))
         case Unfit():
             found += _noted(sieve, array, array.is_valid(), level)
@@ -347,6 +347,20 @@ def as_list(array: pa.MapArray) -> pa.ListArray:
     """A map as the list of structs of `key` and `value` that it is in memory."""
     fields = [array.type.key_field.with_name("key"), array.type.item_field.with_name("value")]
     return relabel(array, pa.list_(pa.field("element", pa.struct(fields), nullable=False)))
+
+
+def _tells(array: pa.Array) -> pa.Array:
+    """Which rows hold a value of some type: objects and lists of nothing but nulls show none, and are nothing."""
+    array = plain(array)
+    if pa.types.is_struct(array.type):
+        told = pa.repeat(False, len(array))  # noqa: FBT003 - a value
+        for part in parts_of(array):
+            told = pc.or_(told, _tells(part))
+        return told
+    if pa.types.is_map(array.type) or is_list(array.type):
+        inside = elements(as_list(array) if pa.types.is_map(array.type) else array)
+        return pc.is_in(pa.arange(0, len(array)), value_set=inside.parents.filter(_tells(inside.values)))
+    return array.is_valid()
 
 
 def _mask(array: pa.Array) -> pa.Array | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import pairwise
+from random import Random
 from typing import Any
 from unicodedata import normalize
 
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from json_lake import Ground, Rows, agree, canonical, hollow, loose, without_nulls
 from json_model import ALWAYS_MAPS, MAP_KEYS, Rules, Seen, modelled, seen_in, text
@@ -25,7 +26,7 @@ from rebuild import pruned, rebuild
 from lakeload.errors import SchemaError
 
 NIGHTLY = 1_300
-"""Examples per test and format in the nightly profile: eleven tests, two formats."""
+"""Examples per test and format in the nightly profile: ten tests, two formats."""
 
 FORMS = st.sampled_from(["rows", "lines", "array"])
 
@@ -65,6 +66,7 @@ def test_native_rows_come_back(ground: Ground, rows: Rows, form: str) -> None:
 
 
 @examples()
+@example(rows=[{"a b": [1], "a_b": [2], "A.B": [{"c": 3}]}], form="rows")  # one name for three tables
 @given(rows=ROWS, form=FORMS)
 def test_child_tables_put_together_are_the_rows(ground: Ground, rows: Rows, form: str) -> None:
     rows = [_without_name(row, "value") for row in rows]  # the name of the column of bare elements
@@ -83,6 +85,7 @@ def test_flattened_members_put_together_are_the_rows(ground: Ground, rows: Rows,
 
 
 @examples()
+@example(rows=[{"a": {"b": [], "c": {}}}, {"d": 1}], form="lines")
 @given(rows=ROWS, form=FORMS)
 def test_maps_hold_what_the_objects_held(ground: Ground, rows: Rows, form: str) -> None:
     assume(loads_something(rows))
@@ -112,6 +115,8 @@ def test_json_text_says_what_the_value_was(ground: Ground, rows: Rows, form: str
 
 
 @examples()
+@example(rows=[{"d": "2024-05-01"}, {"d": "２０２４-05-01"}], form="lines")
+@example(rows=[{"z": "2024-05-01T00:30:00+02:00"}, {"z": "2024-05-01 00:30:00.5Z"}], form="rows")
 @given(rows=DATED_ROWS, form=FORMS)
 def test_texts_that_are_all_dates_come_back_as_dates(ground: Ground, rows: Rows, form: str) -> None:
     assume(loads_something(rows))
@@ -145,6 +150,9 @@ def test_typed_tables_come_back_by_every_policy(ground: Ground, table: pa.Table,
 
 
 @examples()
+@example(rows=[{"a": [False]}, {"a": [None]}], cuts=[1], others=[], seed=Random(1))
+@example(rows=[{"a": ["x"]}, {"a": {}}, {"a": [[], 1]}], cuts=[1, 2], others=[1], seed=Random(1))
+@example(rows=[{"a": 2**60 + 1}, {"a": 1.5}], cuts=[1], others=[], seed=Random(1))
 @given(
     rows=ROWS,
     cuts=st.lists(st.integers(0, 8), max_size=3),
@@ -171,6 +179,9 @@ def test_the_order_of_rows_and_batches_changes_nothing(
 
 
 @examples()
+@example(first=[{"a": ["x"]}], second=[{"a": {}}], form="rows")
+@example(first=[{"b": 1}], second=[{"a": ["x"]}, {"a": {}}], form="rows")
+@example(first=[{"b": 1}], second=[{"a": 1}, {"a": []}], form="rows")
 @given(first=ROWS, second=ROWS, form=FORMS)
 def test_two_loads_give_what_one_would_or_say_what_does_not_fit(
     ground: Ground,

@@ -127,23 +127,21 @@ def _struct(values: Sequence[dict[str, object] | None], seen: Observed, kind: pa
 
 
 def _map(values: Sequence[dict[str, object] | None], seen: Observed, kind: pa.DataType) -> pa.Array:
-    rows, places = _present(values)
+    rows, missing = _filled(values, {})
     if seen.policy != "map":
         # Where nobody asked for a map, null means missing, as in the struct it could have been.
         rows = [{key: item for key, item in row.items() if item is not None} for row in rows]
     keys = _leaf(list(chain.from_iterable(rows)), seen, kind.key_type)
     items = list(chain.from_iterable(map(dict.values, rows)))
-    values = lift(items, seen.value or Observed(), kind.item_type)
+    inside = lift(items, seen.value or Observed(), kind.item_type)
     # Given the type at once: Arrow's cast of maps to their own type spoils members that are null throughout.
-    array = pa.MapArray.from_arrays(_offsets(rows), keys, values, type=kind)
-    return array if places is None else array.take(places)
+    return pa.MapArray.from_arrays(_offsets(rows), keys, inside, type=kind, mask=missing)
 
 
 def _list(values: Sequence[Any], seen: Observed, kind: pa.DataType) -> pa.Array:
-    rows, places = _present(values)
+    rows, missing = _filled(values, ())
     items = lift(list(chain.from_iterable(rows)), seen.item or Observed(), kind.value_type)
-    array = pa.ListArray.from_arrays(_offsets(rows), items, type=kind)
-    return array if places is None else array.take(places)
+    return pa.ListArray.from_arrays(_offsets(rows), items, type=kind, mask=missing)
 
 
 def _present(values: Sequence[Any]) -> tuple[Sequence[Any], pa.Array | None]:
@@ -154,6 +152,16 @@ def _present(values: Sequence[Any]) -> tuple[Sequence[Any], pa.Array | None]:
     numbers = count()
     places = [None if value is None else next(numbers) for value in values]
     return present, pa.array(places, pa.int64())
+
+
+def _filled(values: Sequence[Any], empty: Any) -> tuple[Sequence[Any], pa.Array | None]:
+    """The values with an empty one where one is missing, and a mask of these places, if there are any.
+
+    Taking the present ones to their places would copy everything inside once per level.
+    """
+    if not any(value is None for value in values):
+        return values, None
+    return [empty if value is None else value for value in values], pa.array([v is None for v in values])
 
 
 def _offsets(rows: Sequence[Any]) -> pa.Array:

@@ -68,7 +68,7 @@ def records_of(document: bytes, record_path: str | None, map_keys: int) -> Seque
         if not record_path and text.lstrip()[:1] == b"{" and "trailing" in str(error):
             return several(text)
         what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        hint = "Fix the file; if it holds one object per line, say format='jsonl'."
+        hint = "Fix the data; a file of one object per line is called .jsonl."
         raise SourceError(f"malformed JSON document: {what}", hint=hint) from None
 
 
@@ -162,7 +162,7 @@ def malformed(record: bytes, error: Exception, *, row: int | None = None, last: 
     elif re.search(rb"\bNaN\b|\bInfinity\b", record):
         what, hint = "NaN and Infinity are not JSON", "Write null instead."
     elif "truncated" in what:
-        what, hint = "the line ends within the object", "Give format='json' if objects span lines."
+        what, hint = "the line ends within the object", "Fix the record; files of objects that span lines are called .json."
         if last:
             what, hint = "the record is cut off", "The file seems incomplete: fetch or write it again."
     return SourceError(

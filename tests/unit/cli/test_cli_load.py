@@ -214,3 +214,15 @@ def test_secret_is_in_no_message(folder: Path, capsys: pytest.CaptureFixture[str
 def test_debug_lets_the_error_through(folder: Path) -> None:
     with pytest.raises(ll.SourceError, match="no such file"):
         main(["load", "nowhere.jsonl", "--to", "lake", "--table", "t", "--debug"])
+
+
+def test_rows_that_do_not_get_in_are_told_with_their_reasons(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("rows.jsonl", [{"id": 1, "n": 1}, {"id": None, "n": 2}, {"id": 3, "n": 3}])
+    assert load("--rule", "id not null", "--rule", "n between 1 and 2") == 0
+    out = capsys.readouterr().out
+    assert "1 row loaded" in out
+    assert "2 rows put aside in the quarantine" in out
+    assert "not_null(id) id: 1" in out
+    assert "between(n) n: 1" in out

@@ -259,3 +259,9 @@ def test_text_is_only_reached_where_there_is_nothing_else(a, b):
     exact = widen(a, b)
     if exact is not None:
         assert canonical(widen(a, b, text=True)) == canonical(exact)
+
+
+def test_values_of_a_map_keep_the_source_names_of_the_struct_it_was():
+    member = pa.field("user_id", pa.int64(), metadata={"lakeload.source": "userId", "PARQUET:field_id": "7"})
+    kind = map_type(pa.struct([("a", pa.struct([member])), ("b", pa.struct([member]))]))
+    assert kind.item_type.field("user_id").metadata == {b"lakeload.source": b"userId"}

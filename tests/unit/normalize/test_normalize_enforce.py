@@ -344,6 +344,16 @@ def untyped(**columns):
     return pa.record_batch(columns).replace_schema_metadata({UNTYPED: b"1"})
 
 
+def test_an_object_of_nothing_but_nulls_needs_no_column_before_a_type_shows():
+    it = normalizer(Contract())
+    it.apply(untyped(s=[{"u": "x"}]))
+    kind = pa.struct([("u", pa.string()), ("p", pa.struct([("l", pa.list_(pa.string()))]))])
+    nothing = pa.array([{"u": "y", "p": {"l": None}}, {"u": "z", "p": {"l": [None]}}], kind)
+    assert it.apply(untyped(s=nothing)).batch.to_pylist() == [{"s": {"u": "y"}}, {"s": {"u": "z"}}]
+    something = pa.array([{"u": None, "p": {"l": ["a"]}}], kind)
+    assert it.apply(untyped(s=something)).batch.to_pylist() == [{"s": {"u": None, "p": {"l": ["a"]}}}]
+
+
 def test_new_columns_of_text_that_hold_nothing_but_dates_become_dates():
     it = normalizer(Contract())
     it.apply(untyped(

@@ -197,3 +197,20 @@ def same(given: object, found: object) -> bool:
     if isinstance(given, list) and isinstance(found, list):
         return len(given) == len(found) and all(map(same, given, found))
     return found == (text_of(given) if isinstance(found, str) else given)
+
+
+def test_small_documents_share_a_batch_and_errors_name_their_file_and_row(tmp_path):
+    for name, text in (("a", '[{"a": 1}, {"b": 2}]'), ("b", "[]"), ("c", '{\n"a": 3}'), ("d", '[{"c": 4}]')):
+        (tmp_path / f"{name}.json").write_text(text)
+    batches = list(read(str(tmp_path / "*.json")))
+    assert [batch.num_rows for batch in batches] == [4]
+    assert batches[0].column("a").to_pylist() == [1, None, 3, None]
+    (tmp_path / "c.json").write_text('[{"a": 3}, 5]')
+    for size in (1, 12, 1 << 20):
+        with pytest.raises(SourceError, match="expected a JSON object, found 5") as caught:
+            list(read(str(tmp_path / "*.json"), options=ReadOptions(batch_bytes=size)))
+        assert (caught.value.place, caught.value.row) == (str(tmp_path / "c.json"), 2)
+    (tmp_path / "c.json").write_text('[{"a": 3}, {')
+    with pytest.raises(SourceError, match="malformed") as caught:
+        list(read(str(tmp_path / "*.json")))
+    assert caught.value.place == str(tmp_path / "c.json")
