@@ -20,7 +20,7 @@ def run(options: Options) -> Result:
     result.notes = [
         "Input: the events of json_to_table as dicts in memory, from a generator of lists of 1,000.",
         "The dicts are made before the clock starts.",
-        "Checked: rows and checksums of the event table and of the child tables, positions in lists included.",
+        "Checked: rows and checksums of the event table and the child tables, positions in lists included.",
     ]
     flat, lists = expected(relation(source), NESTED_PARENT), right_lists(source)
     ours = "benchmarks.competitors.lakeload:rows"

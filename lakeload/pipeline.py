@@ -231,7 +231,6 @@ def load(
     ).finish()
 
 
-
 def _check_lake(lake: Lakehouse, format: str | tuple[str, ...], catalog: object, namespace: str) -> None:  # noqa: A002 - as in `load`
     """Refuse what a lakehouse that is there already would silently not follow; defaults say nothing."""
     wrong = {

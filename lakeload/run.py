@@ -159,9 +159,7 @@ class Run:
         moved = {name: Position(sequence, Checkpoint()) for name in changing}
         for part in changing.values():
             moved[part.task.root.spec.name] = Position(sequence, part.task.checkpoint or Checkpoint())
-        planned = {
-            name: plan(part.load(self._load_id), part.state, token) for name, part in changing.items()
-        }
+        planned = {name: plan(part.load(self._load_id), part.state, token) for name, part in changing.items()}
         return Descriptor(
             pipeline=self._pipeline,
             sequence=sequence,
@@ -204,4 +202,3 @@ class Run:
             store = self._lake.store(part.name)
             for file in part.result.files:
                 store.delete(file.path)
-

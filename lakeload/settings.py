@@ -116,7 +116,7 @@ class ResourceSettings(_Section):
         record_path: Dotted path to the array of records in a JSON object.
         load_columns: Add `_lakeload_id` and `_lakeload_at`.
         fold: Fold small files after the load.
-        nesting: `native` (default), `tables`, `flatten`, `json` or `map`; by dotted path, with `""` for the rest.
+        nesting: `native` (default), `tables`, `flatten`, `json` or `map`; by dotted path, `""` for the rest.
         max_depth: Levels of nesting kept as types, default 32.
         contract: `evolve` (default), `freeze`, `discard_value`, `discard_row` or `quarantine`; by `tables`,
             `columns` and `types`.

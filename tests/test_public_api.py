@@ -9,6 +9,8 @@ from __future__ import annotations
 import enum
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,6 +43,12 @@ def test_every_public_thing_is_documented() -> None:
         and not inspect.getdoc(value)
     ]
     assert not bare
+
+
+def test_modules_of_the_face_need_no_import_of_their_own() -> None:
+    code = "import lakeload as ll; print(ll.rules.not_null('id'), callable(ll.hooks.log_changes))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "id not null True"
 
 
 def test_signatures_are_the_recorded_ones() -> None:

@@ -133,7 +133,7 @@ def load(
         list[str] | None,
         typer.Option(
             metavar="[PATH=]POLICY",
-            help="What becomes of objects and lists: native (default), tables, flatten, json, map. Repeatable.",
+            help="Objects and lists become: native (default), tables, flatten, json, map. Repeatable.",
         ),
     ] = None,
     max_depth: Annotated[

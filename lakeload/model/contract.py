@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 from lakeload.errors import ConfigError
 
 Outcome: TypeAlias = Literal["evolve", "freeze", "discard_value", "discard_row", "quarantine"]
-"""What becomes of data that asks for a change: the table follows, the load fails, or the value or row goes."""
+"""What becomes of data that asks for a change: the table follows, the load fails, the value or row goes."""
 
 CONTRACT_HINT = f"Use one of {', '.join(get_args(Outcome))}."
 
@@ -24,7 +24,7 @@ class Contract:
     | `freeze` | refused | refused | refused; nothing of the load is published |
     | `discard_value` | its rows are dropped | the value is dropped | becomes null |
     | `discard_row` | the source rows are dropped | rows with the value are dropped | the row is dropped |
-    | `quarantine` | the source rows are put aside | rows with the value are put aside | the row is put aside |
+    | `quarantine` | the source rows are put aside | rows with it are put aside | the row is put aside |
 
     What is dropped is counted in the report; what is put aside lies in `<table>__quarantine`. A table that
     does not exist yet gets the columns of its hints, or else those of the first batch, before the contract

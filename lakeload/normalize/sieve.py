@@ -350,10 +350,10 @@ def as_list(array: pa.MapArray) -> pa.ListArray:
 
 
 def _tells(array: pa.Array) -> pa.Array:
-    """Which rows hold a value of some type: objects and lists of nothing but nulls show none, and are nothing."""
+    """Which rows hold a value of some type: objects and lists of nothing but nulls show none."""
     array = plain(array)
     if pa.types.is_struct(array.type):
-        told = pa.repeat(False, len(array))  # noqa: FBT003 - a value
+        told = pa.repeat(False, len(array))
         for part in parts_of(array):
             told = pc.or_(told, _tells(part))
         return told

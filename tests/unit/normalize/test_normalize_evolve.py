@@ -107,6 +107,17 @@ def test_values_that_do_not_fit_a_type_which_should_hold_them_make_text():
     assert foreign.rescue(schema, ("a",), pa.int64()) is None
 
 
+@pytest.mark.parametrize(
+    "empty", [pa.struct([]), pa.list_(pa.null()), pa.struct([("a", pa.list_(pa.null()))])]
+)
+def test_an_empty_object_or_list_where_other_values_are_makes_text(empty):
+    for known in (pa.int64(), pa.list_(pa.string()), pa.struct([("b", pa.int64())])):
+        schema = pa.schema([("a", known)])
+        assert Evolution(schema, ("delta",)).rescue(schema, ("a",), empty).new == pa.string()
+        assert Evolution(schema, ("iceberg",)).rescue(schema, ("a",), empty) is None
+        assert Evolution(schema, ("delta",), owned=False).rescue(schema, ("a",), empty) is None
+
+
 def test_a_column_the_table_is_partitioned_by_becomes_no_text():
     schema = pa.schema([("a", pa.int32()), ("b", pa.int32())])
     for formats in (("delta",), ("iceberg",)):

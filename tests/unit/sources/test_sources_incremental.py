@@ -315,7 +315,7 @@ def test_rows_that_arrive_in_order_are_loaded_exactly_once_over_any_runs(found, 
     ("texts", "found"),
     [
         (["2024-01-01T10:00:00Z", "2024-01-01T12:00:00+01:00"], hour(11)),
-        (["2024-05-01T10:00:00", "2024-05-01T09:00:00"], dt.datetime(2024, 5, 1, 10)),  # noqa: DTZ001 - as in the data
+        (["2024-05-01T10:00:00", "2024-05-01T09:00:00"], dt.datetime(2024, 5, 1, 10)),
         (["2024-05-01", "2024-04-30"], dt.date(2024, 5, 1)),
     ],
 )
