@@ -8,7 +8,7 @@ name are in `lakeload.normalize.naming`; here names meet those the table has, an
 | met before in this load | the same as then |
 | kept in the table as some column's source name | that column |
 | exactly the name of a column that has no other source name | that column |
-| exactly the name of any column, in data with types of its own | that column, unless its source name is there too |
+| exactly the name of a column, in data with types of its own | it, unless its source name is there too |
 | equal by the rule, else but for case, to one column of a table made elsewhere | it, for the smallest |
 | on an Arrow field read from this table, with its source name in the metadata | where it was read |
 | new | the name the rule gives it |
@@ -20,10 +20,11 @@ they are to most engines. So the order of keys makes no difference, and what a s
 once, it stays bound to in every later run.
 
 A column of a table lakeload made that has no source name on record is called in the source what it is
-called in the lake: `userId` does not go into a column `user_id` that came from `user_id`. Data with types of its own, such as
-a frame or a Parquet file, may come from the table, so there `user_id` does go into a column that came from
-`userId`; JSON and Python rows may have both keys, and not in the same batch. Of tables made
-elsewhere, of hints, and of columns whose record somebody wrote over, that is not known, so the rule decides.
+called in the lake: `userId` does not go into a column `user_id` that came from `user_id`. Data with types
+of its own, such as a frame or a Parquet file, may come from the table, so there `user_id` does go into a
+column that came from `userId`; JSON and Python rows may have both keys, and not in the same batch. Of tables
+made elsewhere, of hints, and of columns whose record somebody wrote over, the source's names are not known,
+so the rule decides.
 """
 
 from __future__ import annotations

@@ -127,7 +127,10 @@ def _telling(data: object) -> Iterator[None]:
 
 
 def _refuse_objects(data: object) -> None:
-    """Polars hands out the addresses of Python objects as if they were bytes."""
+    """Keep Polars from handing out addresses of Python objects as bytes, and from ending the process.
+
+    It does that, without an exception to catch, for a name with a NUL character.
+    """
     dtypes = getattr(data, "dtypes", None) if type(data).__module__.startswith("polars") else None
     for name, kind in zip(getattr(data, "columns", ()), dtypes or (), strict=False):
         if str(kind) == "Object":
@@ -136,6 +139,19 @@ def _refuse_objects(data: object) -> None:
                 column=name,
                 hint="Cast it to a type of Polars, or drop it.",
             )
+        if "\0" in name or _has_nul(kind):
+            raise SourceError(
+                "a name has a NUL character, which Polars cannot pass on",
+                column=name,
+                hint="Rename it in the frame.",
+            )
+
+
+def _has_nul(kind: Any) -> bool:
+    """Whether the name of a member of a Polars type has a NUL character."""
+    inside = [field.dtype for field in getattr(kind, "fields", ())]
+    inside += [kind.inner] if getattr(kind, "inner", None) is not None else []
+    return any("\0" in field.name for field in getattr(kind, "fields", ())) or any(map(_has_nul, inside))
 
 
 def _from_lazy(data: Any, batch_rows: int) -> Iterator[pa.RecordBatch]:

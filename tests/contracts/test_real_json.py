@@ -216,3 +216,16 @@ def test_cities_under_their_ids_come_back_equal(lake: ll.Lakehouse) -> None:
 def _cities() -> Iterator[dict[str, Any]]:
     for key, city in _json_of(CITIES).items():
         yield {"_key": key, **city}
+
+
+def test_one_damaged_document_among_many_is_named_and_nothing_is_loaded(
+    lake: ll.Lakehouse, tmp_path: Path
+) -> None:
+    for i, path in enumerate(documents("endpoint")[:5]):
+        content = path.read_bytes()
+        (tmp_path / f"{i}.json.gz").write_bytes(content[:-100] if i == 3 else content)
+    with pytest.raises(ll.SourceError) as caught:
+        ll.load(str(tmp_path / "*.json.gz"), lake, table="documents")
+    assert caught.value.place == str(tmp_path / "3.json.gz")
+    with pytest.raises(ll.TableError):
+        lake.table("documents")

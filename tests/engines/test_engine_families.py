@@ -34,7 +34,9 @@ CASES = [(engine, form) for form in ("delta", "iceberg") for engine in readers_o
 @pytest.mark.parametrize(("engine", "form"), CASES)
 def test_child_tables_lead_back_to_their_rows(lake, matrix: Matrix, engine: str, form: str):
     with matrix.reads(GROUP, "child tables of lists, joined by their ids", engine, form):
-        rows = {r["_lakeload_row_id"]: r["order_id"] for r in lake.read_by(engine, form, "orders").to_pylist()}
+        rows = {
+            r["_lakeload_row_id"]: r["order_id"] for r in lake.read_by(engine, form, "orders").to_pylist()
+        }
         lines = lake.read_by(engine, form, "orders__lines").to_pylist()
         found = [(rows[line["_lakeload_parent_id"]], line["_lakeload_index"], line["sku"]) for line in lines]
         assert sorted(found) == [(1, 0, "a"), (1, 1, "b"), (3, 0, "c")]
@@ -67,7 +69,9 @@ def test_columns_that_became_text_are_text_everywhere(lake, matrix: Matrix, engi
 def test_dates_of_text_are_moments(lake, matrix: Matrix, engine: str, form: str):
     expected = lake.table("orders").to_arrow()
     note = deviation(engine, form, expected)[1]
-    with matrix.reads(GROUP, "timestamps found in text; source names kept beside columns", engine, form, note):
+    with matrix.reads(
+        GROUP, "timestamps found in text; source names kept beside columns", engine, form, note
+    ):
         lake.assert_read_by(engine, form, expected, "orders")
 
 

@@ -154,7 +154,16 @@ def test_diff_with_data_takes_record_path_and_nesting(
     path = tmp_path / "page.json"
     path.write_text('{"found": {"rows": [{"userId": 4, "deep": {"a": 1}}]}}')
     out = said(
-        capsys, "diff", lake, "people", "--data", path, "--record-path", "found.rows", "--nesting", "deep=json"
+        capsys,
+        "diff",
+        lake,
+        "people",
+        "--data",
+        path,
+        "--record-path",
+        "found.rows",
+        "--nesting",
+        "deep=json",
     )
     assert "added deep string" in out
 

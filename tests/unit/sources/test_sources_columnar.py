@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lakeload.errors import SourceError
 from lakeload.sources.read import read
 
 TABLE = pa.table({"i": pa.array(range(10_000)), "s": pa.array([f"v{i % 7}" for i in range(10_000)])})
@@ -121,3 +122,18 @@ def test_a_table_in_one_huge_chunk_is_handed_on_in_slices(batches):
     assert len(found) > 2
     assert all(batch.nbytes <= 65 << 20 for batch in found)
     assert pa.Table.from_batches(found).equals(table)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pl.DataFrame({"a\0b": [1]}),
+        pl.DataFrame({"a": [[{"x\0": 1}]]}),
+        pl.DataFrame({"a": [{"b": {"\0": 1}}]}),
+    ],
+)
+def test_a_name_with_which_polars_would_end_the_process_is_refused(frame):
+    with pytest.raises(SourceError, match="NUL"):
+        list(read(frame))
+    with pytest.raises(SourceError, match="NUL"):
+        list(read(frame.lazy()))
