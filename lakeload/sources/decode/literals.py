@@ -19,11 +19,13 @@ _ALWAYS_EXACT = 16
 """Characters of a literal without exponent that always survive: a point and 15 digits (DBL_DIG of C)."""
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _LONG = b"0" * _ALWAYS_EXACT
-_TINY = b"e-000"
-# Signs do not matter here.
-_LONG_LITERAL = re.compile(rb"[0-9][0-9.]{15,}+(?:[eE][+-]?[0-9]+)?")
+_TINY = b"0e-000"
+_RUNS = bytes.maketrans(b".123456789", b"0000000000")
+# Signs do not matter here. What stands around tells most digits of text, such as those of hashes, apart.
+_BEFORE, _AFTER = b":,[ \t\r\n-", rb"(?=[,}\]\s]|$)"
+_LONG_LITERAL = re.compile(rb"[0-9][0-9.]{15,}+(?:[eE][+-]?[0-9]+)?" + _AFTER)
 _DATE = re.compile(rb"\.[0-9]*\.|\.,|\.$|(?:^|,)0[0-9]")
-_TINY_LITERAL = re.compile(rb"[0-9][0-9.]*+[eE]-[0-9]{3,}+")
+_TINY_LITERAL = re.compile(rb"(?:^|[:,\[\s-])([0-9][0-9.]*+[eE]-[0-9]{3,}+)" + _AFTER)
 
 
 def exact_number(literal: str) -> float | Decimal:
@@ -51,12 +53,27 @@ def rounds(text: bytes) -> tuple[bool, bool]:
     long, tiny = _LONG in digits, _TINY in digits
     if not long and not tiny:
         return False, False
-    found = _LONG_LITERAL.findall(text) if long else []
+    found = _long_literals(text) if long else []
     broken = [word for word in found if b"." in word or b"e" in word or b"E" in word]
     whole = len(broken) < len(found)
     if tiny:
         broken += _TINY_LITERAL.findall(text)
     return _rounded(broken), whole
+
+
+def _long_literals(text: bytes) -> list[bytes]:
+    """Number literals of 16 characters or more, and little else; far faster than searching by expression."""
+    runs, found = text.translate(_RUNS), []
+    start = runs.find(_LONG)
+    while start >= 0:
+        literal = _LONG_LITERAL.match(text, start)
+        if literal and (not start or text[start - 1] in _BEFORE):
+            found.append(literal.group())
+        end = start + _ALWAYS_EXACT
+        while runs[end : end + 1] == b"0":
+            end += 1
+        start = runs.find(_LONG, end)
+    return found
 
 
 def _rounded(literals: list[bytes]) -> bool:

@@ -63,7 +63,8 @@ class Parsing:
         fields = []
         try:
             for name, column in seen.fields.items():
-                own = _parsed_as(column, _type_of(known, name) or _type_of(typical, name))
+                likely = _type_of(typical, name)
+                own = _parsed_as(column, _type_of(known, name) or likely, likely)
                 fields.append(pa.field(name, own if hint(name) is None else kinds.field(name).type))
         except _Unparsable:
             return cls(None)
@@ -112,24 +113,32 @@ def _parse(piece: bytes, schema: pa.Schema) -> pa.Table | None:
     return table
 
 
-def _parsed_as(seen: Observed, before: pa.DataType | None) -> pa.DataType:
+def _parsed_as(seen: Observed, before: pa.DataType | None, usual: pa.DataType | None) -> pa.DataType:
     """The type to parse a path as: that of all its values, or else the one it had before they were mixed."""
     kinds = seen.kinds
+    if kinds == {"integer", "number"} and before == pa.int64() and usual in (None, pa.null(), pa.int64()):
+        return before  # fractions are rare here; the next stage makes doubles of the integers
     if kinds <= {"string", "json"}:
         return pa.string() if kinds else pa.null()
     if len(kinds) > 1 and seen.is_mixed:
         kinds = _kinds_before(seen, before)
     if kinds == {"struct"}:
-        inner = before if before is not None and pa.types.is_struct(before) else pa.struct([])
+        inner, likely = (
+            kind if kind is not None and pa.types.is_struct(kind) else pa.struct([])
+            for kind in (before, usual)
+        )
         return pa.struct(
             [
-                pa.field(name, _parsed_as(member, _member_type(inner, name)))
+                pa.field(name, _parsed_as(member, _member_type(inner, name), _member_type(likely, name)))
                 for name, member in seen.fields.items()
             ]
         )
     if kinds == {"list"}:
-        item = before.value_type if before is not None and pa.types.is_list(before) else None
-        return pa.list_(_parsed_as(seen.element(), item))
+        item, likely = (
+            kind.value_type if kind is not None and pa.types.is_list(kind) else None
+            for kind in (before, usual)
+        )
+        return pa.list_(_parsed_as(seen.element(), item, likely))
     if "map" in kinds:
         raise _Unparsable
     if len(kinds) > 1 and seen.is_mixed:

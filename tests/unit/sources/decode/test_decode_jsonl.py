@@ -14,6 +14,7 @@ from lakeload.model.rejection import SOURCE_ROW
 from lakeload.model.text import text_of
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.decode.jsonl import JsonDecoder
+from lakeload.sources.decode.literals import rounds
 from lakeload.sources.read import ReadOptions, read
 
 
@@ -432,3 +433,11 @@ def test_a_column_of_numbers_declared_as_text_is_kept_verbatim():
     (batch,) = decode(b'{"a":1.10}\n{"a":007e0}\n'.replace(b"007", b"7"), hint={"a": pa.string()})
 
     assert batch.column("a").to_pylist() == ["1.10", "7e0"]
+
+
+def test_digits_inside_of_text_are_no_numbers_that_doubles_round():
+    text = b'{"sha":"12345678901234567890e5","at":"1.23e-4567 x","uuid":"3f2504e0-4f89","v":1.5}\n' * 3
+    assert rounds(text) == (False, False)
+    assert rounds(b'{"v":0.12345678901234567890}') == (True, False)
+    assert rounds(b'{"v":-12345678901234567890}') == (False, True)
+    assert rounds(b'{"v": [1.5, 1e-400]}')[0]
