@@ -37,6 +37,9 @@ from lakeload.write.writer import TableWriter, WriteOptions
 _LEAST_BUDGET = 64 << 20
 """Bytes every table of a family may take, however many there are."""
 
+_AHEAD = 4
+"""Batches drawn while the first, which takes long because plans are made for it, is shaped."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -145,7 +148,6 @@ def expected(family: Family, spec: TableSpec) -> Expectation:
         is_text=root.normalizer.is_text,
         known=family.known(),
         apart=root.state is not None or spec.contract.outcome("types") != "evolve",
-        coerce=False,
         nesting=spec.nesting,
     )
 
@@ -176,7 +178,7 @@ class _Run:
         try:
             data = self._open()
             # Whether a file's digits are text can depend on the files before it.
-            ahead = 0 if locates(data) else 2
+            ahead = 0 if locates(data) else _AHEAD
             with closing(self._extracted(data)) as batches:
                 in_turn(self._take, batches, ahead=ahead)
             with _Clock(self._seconds, "write"):

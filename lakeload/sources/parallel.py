@@ -49,7 +49,7 @@ def ordered_map(
         close(source)
 
 
-def in_turn(work: Callable[[Item], object], items: Iterable[Item], *, ahead: int = 2) -> None:
+def in_turn(work: Callable[[Item], object], items: Iterable[Item], *, ahead: int) -> None:
     """Call `work` on every item, in order, in one thread of its own, while the next items are drawn here.
 
     Args:
@@ -59,7 +59,7 @@ def in_turn(work: Callable[[Item], object], items: Iterable[Item], *, ahead: int
 
     Example:
         >>> seen = []
-        >>> in_turn(seen.append, [1, 2])
+        >>> in_turn(seen.append, [1, 2], ahead=1)
         >>> seen
         [1, 2]
     """

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from lakeload.errors import SchemaError
 from lakeload.model.files import ColumnPath, ColumnStats
+from lakeload.model.memory import pool
 from lakeload.model.schema import children
 from lakeload.model.table import Encoding
 from lakeload.write import stats, thrift
@@ -84,7 +85,7 @@ class Encoder:
         """
         table = without_views(table)
         dictionary, encodings = self._choice(table)
-        sink = pa.BufferOutputStream()
+        sink = pa.BufferOutputStream(pool())
         try:
             with pq.ParquetWriter(
                 sink,
@@ -97,6 +98,7 @@ class Encoder:
                 store_decimal_as_integer=True,
                 write_page_index=True,
                 write_batch_size=_BATCH_ROWS,
+                memory_pool=pool(),
             ) as writer:
                 writer.write_table(table, row_group_size=table.num_rows)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:

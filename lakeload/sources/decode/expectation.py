@@ -22,8 +22,6 @@ class Expectation:
             this, so that a second run infers nothing.
         apart: Rows whose values do not have the types decoded so far come in batches of their own, with
             their own types and a `SOURCE_ROW` column, instead of turning columns into text.
-        coerce: Turn text into the dates, times, decimals or bytes of hints. A load leaves that to the
-            normalizer, where the contract decides what becomes of text that is none.
         nesting: Paths kept as JSON text or as maps, how deep types go, and how many keys make a map.
     """
 
@@ -31,5 +29,4 @@ class Expectation:
     is_text: Callable[[str], bool] = lambda _name: False
     known: pa.Schema | None = None
     apart: bool = False
-    coerce: bool = True
     nesting: Nesting = field(default_factory=Nesting)

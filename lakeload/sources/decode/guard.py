@@ -19,8 +19,6 @@ import msgspec
 
 from lakeload.sources.decode.infer import Observed
 
-_CHUNK = 1000
-"""Rows checked at a time: msgspec builds objects on the way, and more of them wake the garbage collector."""
 _NATIVE = (bytes, bytearray, dt.datetime, dt.date, dt.time, dt.timedelta, UUID)
 _PYTHON: dict[str, Any] = {
     "boolean": bool,
@@ -58,8 +56,7 @@ class Guard:
     def accepts(self, rows: Sequence[object]) -> bool:
         """Whether all rows are as expected."""
         try:
-            for start in range(0, len(rows), _CHUNK):
-                self._convert(rows[start : start + _CHUNK])
+            self._convert(rows)
         except (msgspec.ValidationError, ValueError, TypeError, RecursionError):
             return False
         return True

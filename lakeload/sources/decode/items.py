@@ -50,10 +50,11 @@ def read_rows(
     limit = _FIRST_ROWS
     count = 0
 
-    def flush() -> Iterator[pa.RecordBatch]:
+    def flush(least: int) -> Iterator[pa.RecordBatch]:
+        """Decode what is pending, but for less than `least` rows at the end."""
         nonlocal limit, count
         start = 0
-        while start < len(pending):
+        while len(pending) - start >= max(1, least):
             part = pending[start : start + limit]
             batches = decoder.decode(part, count)
             start, count = start + len(part), count + len(part)
@@ -61,7 +62,7 @@ def read_rows(
             size = sum(batch.nbytes for batch in batches)
             by_size = int(options.batch_bytes * len(part) / max(1, size))
             limit = max(1, min(_MAX_ROWS, by_size, limit * 16))
-        pending.clear()
+        del pending[:start]
 
     source = iter(items)
     try:
@@ -71,14 +72,14 @@ def read_rows(
             elif isinstance(item, list | tuple) and _are_rows(item):
                 pending.extend(item)
             else:
-                yield from flush()
+                yield from flush(1)
                 with closing(_other(item, decoder, reader, count)) as batches:
                     for batch in batches:
                         count += batch.num_rows
                         yield batch
             if len(pending) >= limit:
-                yield from flush()
-        yield from flush()
+                yield from flush(limit)
+        yield from flush(1)
     finally:
         close(source)
 

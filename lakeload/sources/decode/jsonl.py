@@ -21,7 +21,7 @@ import msgspec
 import pyarrow as pa
 
 from lakeload.errors import LakeloadError, SourceError
-from lakeload.sources.decode.coerce import coerce
+from lakeload.model.memory import pool
 from lakeload.sources.decode.conflict import excerpt
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.decode.infer import Observed
@@ -34,7 +34,7 @@ from lakeload.sources.decode.records import (
     refuse_duplicates,
     several,
 )
-from lakeload.sources.decode.rows import UNTYPED, RowDecoder
+from lakeload.sources.decode.rows import UNTYPED_METADATA, RowDecoder
 from lakeload.sources.decode.seed import seeded
 from lakeload.sources.decode.verbatim import Verbatim
 
@@ -68,7 +68,6 @@ class JsonDecoder:
         self._verbatim = self._texts.by_policy
         self._in_vain = 0
         self._parsing: Parsing | None = None
-        self._coerce = expectation.coerce and not expectation.apart
         if expectation.known is not None:
             self._parsing = self._compiled()
 
@@ -104,7 +103,7 @@ class JsonDecoder:
             self._in_vain += 1
             with self._lock:
                 return self._exact(piece, records, before)
-        whole = self._fast(piece, before)
+        whole = self._fast(piece)
         if whole is not None:
             return [whole]
         # The surprise is somewhere in it: the rest is as expected, or is once that part was learned from.
@@ -118,23 +117,20 @@ class JsonDecoder:
     def _decode_part(
         self, part: bytes, records: Sequence[msgspec.Raw] | None, before: int
     ) -> list[pa.RecordBatch]:
-        found = self._fast(part, before)
+        found = self._fast(part)
         if found is not None:
             return [found]
         with self._lock:
             return self._exact(part, records, before)
 
-    def _fast(self, piece: bytes, before: int) -> pa.RecordBatch | None:
+    def _fast(self, piece: bytes) -> pa.RecordBatch | None:
         """The piece in the schema learned so far; `None` where that would not be exact."""
         parsing = self._parsing
         table = parsing.parse(piece, self._hint) if parsing is not None else None
         self._in_vain = 0 if table is not None else self._in_vain + 1
         if table is None:
             return None
-        if self._coerce:
-            with numbered(before):
-                table = coerce(table, self._hint, None)
-        return _only_batch(table.replace_schema_metadata(UNTYPED))
+        return _only_batch(table.replace_schema_metadata(UNTYPED_METADATA))
 
     def _exact(self, piece: bytes, given: Sequence[msgspec.Raw] | None, before: int) -> list[pa.RecordBatch]:
         """Decode record by record, learn, and build the columns from the values."""
@@ -222,7 +218,7 @@ def _together(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
         rows = sum(batch.num_rows for batch in batches)
         empty = pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
         return empty.replace_schema_metadata(batches[0].schema.metadata)
-    return pa.concat_batches(batches)
+    return pa.concat_batches(batches, memory_pool=pool())
 
 
 def _pieces(
@@ -253,7 +249,7 @@ def _records(piece: bytes, given: Sequence[msgspec.Raw] | None) -> Records:
 
 
 def _only_batch(table: pa.Table) -> pa.RecordBatch:
-    batches = table.combine_chunks().to_batches()
+    batches = table.combine_chunks(memory_pool=pool()).to_batches()
     if len(batches) == 1:
         return batches[0]
     return pa.RecordBatch.from_struct_array(pa.array([{}] * table.num_rows, pa.struct([])))

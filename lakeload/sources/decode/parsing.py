@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
+from lakeload.model.memory import pool
 from lakeload.sources.decode.coerce import Hint
 from lakeload.sources.decode.infer import EXACT_IN_DOUBLE, Observed
 from lakeload.sources.decode.literals import rounds
@@ -105,6 +106,7 @@ def _parse(piece: bytes, schema: pa.Schema) -> pa.Table | None:
             parse_options=pyarrow.json.ParseOptions(
                 explicit_schema=schema, unexpected_field_behavior="error", newlines_in_values=False
             ),
+            memory_pool=pool(),
         )
         # Cheap, and finds the wrong offsets the parser leaves after leading nulls in some lists.
         table.validate()

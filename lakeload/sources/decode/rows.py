@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import LakeloadError, SourceError
+from lakeload.model.memory import pool
+from lakeload.model.naming import UNTYPED
 from lakeload.model.rejection import SOURCE_ROW
 from lakeload.sources.decode.apart import Group, sort_out
-from lakeload.sources.decode.coerce import carrier, coerce, is_text
+from lakeload.sources.decode.coerce import carrier, is_text
 from lakeload.sources.decode.conflict import Conflict, excerpt, first_failure, reach
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.decode.guard import Guard, is_sayable, is_usual
@@ -27,8 +29,13 @@ from lakeload.sources.decode.lift import REFUSALS, TooLargeError, lift
 from lakeload.sources.decode.seed import seeded
 from lakeload.sources.decode.values import known
 
-UNTYPED = {b"lakeload.untyped": b"1"}
+UNTYPED_METADATA = {UNTYPED: b"1"}
 """Schema metadata of batches whose text may be dates, because the source has no types for them."""
+
+
+_CHUNK = 1000
+"""Rows checked and converted at a time: msgspec builds objects on the way, and more of them wake the garbage
+collector; both steps hold the interpreter's lock until they are done, and the other stages wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ class RowDecoder:
             SchemaError: A value cannot be stored.
         """
         try:
-            dicts = [row if type(row) is dict else _row(row, n) for n, row in enumerate(rows, 1)]
+            dicts = _dicts(rows)
             array = self._fast(dicts)
             if array is not None:
                 return [self._batch(array)]
@@ -109,12 +116,12 @@ class RowDecoder:
     def _fast(self, rows: Sequence[dict[str, Any]]) -> pa.Array | None:
         """The rows in the types learned; `None` if they are a surprise."""
         plan = self._plan
-        if plan.guard is None or not plan.guard.accepts(rows):
+        if plan.guard is None:
             return None
         try:
-            usual = pa.array(rows, type=plan.usual)
-            if isinstance(usual, pa.ChunkedArray):
-                raise TooLargeError
+            usual = _guarded(rows, plan.guard, plan.usual)
+            if usual is None:
+                return None
             arrays = [
                 usual.field(field.name)
                 if plan.usual.get_field_index(field.name) >= 0
@@ -233,12 +240,7 @@ class RowDecoder:
 
     def _batch(self, array: pa.Array) -> pa.RecordBatch:
         batch = pa.RecordBatch.from_struct_array(array)
-        if self._expectation.coerce and not self._expectation.apart:
-            table = coerce(pa.Table.from_batches([batch]), self._expectation.hint, None)
-            if table.schema != batch.schema:
-                columns = [column.combine_chunks() for column in table.columns]
-                batch = pa.RecordBatch.from_arrays(columns, schema=table.schema)
-        return batch.replace_schema_metadata(UNTYPED)
+        return batch.replace_schema_metadata(UNTYPED_METADATA)
 
     def _located(
         self, rows: Sequence[dict[str, Any]], before: Observed, conflict: Conflict, *, lifting: bool = True
@@ -259,6 +261,25 @@ class RowDecoder:
 
         row = first_failure(len(rows), fits)
         return found.error(row=row, value=reach(rows[row - 1], found.path))
+
+
+def _guarded(rows: Sequence[dict[str, Any]], guard: Guard, kind: pa.DataType) -> pa.Array | None:
+    """The rows as structs; `None` if the guard refuses any."""
+    parts = []
+    for start in range(0, len(rows), _CHUNK):
+        part = rows[start : start + _CHUNK]
+        if not guard.accepts(part):
+            return None
+        parts.append(pa.array(part, type=kind, memory_pool=pool()))
+        if isinstance(parts[-1], pa.ChunkedArray):
+            raise TooLargeError
+    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts, memory_pool=pool())
+
+
+def _dicts(rows: Sequence[Any]) -> Sequence[dict[str, Any]]:
+    if set(map(type, rows)) <= {dict}:
+        return rows
+    return [row if type(row) is dict else _row(row, number) for number, row in enumerate(rows, 1)]
 
 
 def _row(row: object, number: int) -> dict[str, Any]:

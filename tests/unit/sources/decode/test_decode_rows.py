@@ -288,18 +288,10 @@ def test_rows_given_are_not_changed(rows):
     assert row == {"a": 1, "b": uuid.UUID(int=1)}
 
 
-def test_declared_types_are_applied(rows):
-    hint = {"a": pa.string(), "b": pa.decimal128(10, 2), "c": pa.date32(), "d": pa.timestamp("us", "UTC")}
-    row = {"a": 5, "b": "1.10", "c": "2024-01-01", "d": "2024-01-01T00:00:00Z"}
+def test_columns_declared_as_text_are_text_and_text_declared_as_dates_is_left_to_the_next_stage(rows):
+    hint = {"a": pa.string(), "b": pa.decimal128(10, 2), "c": pa.date32()}
 
-    assert rows([row], hint=hint) == [
-        {
-            "a": "5",
-            "b": Decimal("1.10"),
-            "c": dt.date(2024, 1, 1),
-            "d": dt.datetime(2024, 1, 1, tzinfo=dt.UTC),
-        }
-    ]
+    assert rows([{"a": 5, "b": "1.10", "c": "soon"}], hint=hint) == [{"a": "5", "b": "1.10", "c": "soon"}]
 
 
 def test_no_rows_give_no_batches(batches):
