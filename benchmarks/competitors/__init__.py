@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 CATALOG = ("pyiceberg.catalog.sql", "pyiceberg.io.pyarrow", "sqlalchemy.dialects.sqlite")
+LAKELOAD = ("lakeload.pipeline", "lakeload.run", "lakeload.sources.decode.items")
+DLT = ("dlt.common.libs.pyarrow", "dlt.extract.extract", "dlt.normalize.normalize", "dlt.load.load")
 IMPORTS: dict[str, dict[str, tuple[str, ...]]] = {
     "lakeload": {
-        "delta": ("lakeload.pipeline", "lakeload.formats.delta"),
-        "iceberg": ("lakeload.pipeline", "lakeload.formats.iceberg", "lakeload.catalogs.sql", *CATALOG),
+        "delta": (*LAKELOAD, "lakeload.formats.delta"),
+        "iceberg": (*LAKELOAD, "lakeload.formats.iceberg", "lakeload.catalogs.sql", *CATALOG),
     },
     "dlt": {
-        "delta": ("dlt.common.libs.pyarrow", "dlt.common.libs.deltalake"),
-        "iceberg": ("dlt.common.libs.pyarrow", "dlt.common.libs.pyiceberg", *CATALOG),
+        "delta": (*DLT, "dlt.common.libs.deltalake"),
+        "iceberg": (*DLT, "dlt.common.libs.pyiceberg", *CATALOG),
     },
     "polars": {
         "delta": ("deltalake",),

@@ -17,7 +17,7 @@ from lakeload.write.crew import Crew
 from lakeload.write.encode import RowGroup
 from lakeload.write.rolling import Rest, Rolling, Sizes
 
-SAMPLE_ROWS = 16_384
+SAMPLE_ROWS = 8_192
 _PIECE_BYTES = 768
 """Measured memory of an Arrow array besides its values: small pieces are mostly that."""
 _NEARLY = 1.25

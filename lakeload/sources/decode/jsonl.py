@@ -126,7 +126,7 @@ class JsonDecoder:
     def _fast(self, piece: bytes) -> pa.RecordBatch | None:
         """The piece in the schema learned so far; `None` where that would not be exact."""
         parsing = self._parsing
-        table = parsing.parse(piece, self._hint) if parsing is not None else None
+        table = parsing.parse(piece) if parsing is not None else None
         self._in_vain = 0 if table is not None else self._in_vain + 1
         if table is None:
             return None

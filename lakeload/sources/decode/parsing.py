@@ -34,10 +34,12 @@ class Parsing:
     Args:
         schema: Types of the members of a record; `None` where the parser knows no such types, as maps.
         doubles: Whether doubles are among them, into which the parser rounds.
+        doubted: Columns that hold doubles or decimals, at any depth: numbers the parser may have changed.
     """
 
     schema: pa.Schema | None
     doubles: bool = False
+    doubted: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -69,10 +71,16 @@ class Parsing:
                 fields.append(pa.field(name, own if hint(name) is None else kinds.field(name).type))
         except _Unparsable:
             return cls(None)
-        doubles = any(_has(field.type, pa.types.is_floating) for field in fields)
-        return cls(pa.schema(fields), doubles)
+        doubles = {field.name for field in fields if _has(field.type, pa.types.is_floating)}
+        decimals = {
+            field.name
+            for field in fields
+            if _has(field.type, pa.types.is_decimal)
+            and not (pa.types.is_decimal(field.type) and hint(field.name) is not None)
+        }
+        return cls(pa.schema(fields), bool(doubles), frozenset(doubles | decimals))
 
-    def parse(self, piece: bytes, hint: Hint) -> pa.Table | None:
+    def parse(self, piece: bytes) -> pa.Table | None:
         """The records of the piece; `None` where the parser refuses or would not be exact."""
         # The parser crashes the process on a block that begins with `null`.
         if self.schema is None or not _OBJECT.match(piece) or not (piece.isascii() or _is_utf8(piece)):
@@ -89,9 +97,9 @@ class Parsing:
         if all(column.null_count for column in table.columns) and _NULL_RECORD.search(piece):
             return None
         for field, column in zip(table.schema, table.columns, strict=True):
-            if pa.types.is_decimal(field.type) and hint(field.name) is not None:
-                continue
-            if not all(_exact_leaves(chunk, long=long) for chunk in column.chunks):
+            if field.name in self.doubted and not all(
+                _exact_leaves(chunk, long=long) for chunk in column.chunks
+            ):
                 return None
         return table
 
