@@ -14,7 +14,11 @@ import pyarrow as pa
 
 from lakeload.errors import SchemaError
 from lakeload.model.carry import carry, position_of
-from lakeload.model.schema import children
+from lakeload.model.evolution import same_type
+from lakeload.model.naming import SOURCE
+from lakeload.model.nested_arrays import nulls
+from lakeload.model.relabel import relabel
+from lakeload.model.schema import children, with_children
 
 T = TypeVar("T", pa.RecordBatch, pa.Table)
 
@@ -95,10 +99,45 @@ def convert(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         if position is None:
             if not field.nullable and batch.num_rows:
                 raise SchemaError("a required column has no values", column=field.name)
-            columns.append(pa.nulls(batch.num_rows, field.type))
+            columns.append(nulls(batch.num_rows, field.type))
         else:
             columns.append(carry(batch.column(position), field.type, field.name))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def sourced(batch: pa.RecordBatch, before: pa.Schema, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with source names inside the objects that stay no objects.
+
+    Args:
+        batch: Rows as files hold them, which do not tell the names.
+        before: The schema they were written with, names included.
+        schema: The schema they are for.
+    """
+    for i, field in enumerate(batch.schema):
+        known, wanted = position_of(field, list(before)), position_of(field, list(schema))
+        if known is None or wanted is None or same_type(before.field(known).type, schema.field(wanted).type):
+            continue
+        kind = _with_sources(field.type, before.field(known).type)
+        if not kind.equals(field.type, check_metadata=True):
+            batch = batch.set_column(i, field.with_type(kind), relabel(batch.column(i), kind))
+    return batch
+
+
+def _with_sources(kind: pa.DataType, known: pa.DataType) -> pa.DataType:
+    ours, theirs = children(kind), children(known)
+    if not ours or kind.id != known.id:
+        return kind
+    fields: list[pa.Field] = []
+    for field in ours:
+        # The names of a list's element and of a map's parts are the file's own affair.
+        i = position_of(field, theirs) if pa.types.is_struct(kind) else len(fields)
+        if i is not None:
+            found = (theirs[i].metadata or {}).get(SOURCE)
+            metadata = dict(field.metadata or {}) | ({} if found is None else {SOURCE: found})
+            inner = _with_sources(field.type, theirs[i].type)
+            field = pa.field(field.name, inner, field.nullable, metadata or None)  # noqa: PLW2901 - the same field, completed
+        fields.append(field)
+    return with_children(kind, fields)
 
 
 def narrower(old: pa.Schema, new: pa.Schema) -> bool:

@@ -84,26 +84,11 @@ class Encoder:
             SchemaError: A required column holds a null, or Parquet cannot store a type.
         """
         table = without_views(table)
-        dictionary, encodings = self._choice(table)
-        sink = pa.BufferOutputStream(pool())
         try:
-            with pq.ParquetWriter(
-                sink,
-                table.schema,
-                compression="zstd",
-                compression_level=_ZSTD_LEVEL,
-                use_dictionary=dictionary or False,
-                column_encoding=encodings or None,
-                store_schema=False,
-                store_decimal_as_integer=True,
-                write_page_index=True,
-                write_batch_size=_BATCH_ROWS,
-                memory_pool=pool(),
-            ) as writer:
-                writer.write_table(table, row_group_size=table.num_rows)
+            file = _written(table.schema, *self._choice(table), table)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise SchemaError(f"cannot store these rows as Parquet: {str(error).splitlines()[0]}") from error
-        return _take_apart(memoryview(sink.getvalue()), table)
+        return _take_apart(file, table)
 
     def _choice(self, table: pa.Table) -> tuple[list[str], dict[str, str]]:
         """The encodings; row groups of like size share a choice for a while."""
@@ -114,6 +99,34 @@ class Encoder:
             uses = _CHOICE_USES
         self._chosen[key] = dictionary, encodings, uses - 1
         return dictionary, encodings
+
+
+def file_metadata(schema: pa.Schema) -> thrift.Structure:
+    """`FileMetaData` of a file without rows, as `Encoder` writes files of the schema."""
+    file = _written(schema, [], {}, None)
+    return thrift.decode(file[_footer_start(file) : len(file) - _TAIL])
+
+
+def _written(
+    schema: pa.Schema, dictionary: list[str], encodings: dict[str, str], table: pa.Table | None
+) -> memoryview:
+    sink = pa.BufferOutputStream(pool())
+    with pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        compression_level=_ZSTD_LEVEL,
+        use_dictionary=dictionary or False,
+        column_encoding=encodings or None,
+        store_schema=False,
+        store_decimal_as_integer=True,
+        write_page_index=True,
+        write_batch_size=_BATCH_ROWS,
+        memory_pool=pool(),
+    ) as writer:
+        if table is not None:
+            writer.write_table(table, row_group_size=table.num_rows)
+    return memoryview(sink.getvalue())
 
 
 def choose_encodings(table: pa.Table, encoding: Encoding) -> tuple[list[str], dict[str, str]]:
@@ -207,8 +220,7 @@ def _modern(kind: pa.DataType) -> str | None:
 
 def _take_apart(file: memoryview, table: pa.Table) -> RowGroup:
     """Separate pages, indexes and footer of a file with one row group (field numbers: parquet.thrift)."""
-    length = int.from_bytes(file[-_TAIL : -_TAIL + 4], "little")
-    footer_start = len(file) - _TAIL - length
+    footer_start = _footer_start(file)
     metadata = thrift.decode(file[footer_start : len(file) - _TAIL])
     _, (_, (group,)) = metadata.pop(4)
     chunks = group[1][1][1]
@@ -231,6 +243,10 @@ def _take_apart(file: memoryview, table: pa.Table) -> RowGroup:
     )
 
 
+def _footer_start(file: memoryview) -> int:
+    return len(file) - _TAIL - int.from_bytes(file[-_TAIL : -_TAIL + 4], "little")
+
+
 def _pop_range(file: memoryview, chunk: thrift.Structure, offset: int, length: int) -> memoryview:
     start = chunk.pop(offset, (0, 0))[1]
     return file[start : start + chunk.pop(length, (0, 0))[1]]
@@ -240,10 +256,16 @@ def shift_group(group: thrift.Structure, by: int) -> thrift.Structure:
     """Move every offset in a `RowGroup` structure, in place."""
     _shift(group, 5, by)
     for chunk in group[1][1][1]:
-        metadata = chunk[3][1]
-        for field in (9, 10, 11):  # data, index and dictionary page
-            _shift(metadata, field, by)
+        shift_chunk(chunk, by)
     return group
+
+
+def shift_chunk(chunk: thrift.Structure, by: int) -> thrift.Structure:
+    """Move the pages of a `ColumnChunk` structure, in place."""
+    metadata = chunk[3][1]
+    for field in (9, 10, 11):  # data, index and dictionary page
+        _shift(metadata, field, by)
+    return chunk
 
 
 def shift_offset_index(index: thrift.Structure, by: int) -> thrift.Structure:

@@ -10,14 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lakeload.errors import StorageError
-from lakeload.model.carry import position_of
-from lakeload.model.evolution import same_type
 from lakeload.model.files import DataFile, LiveFile, Value
 from lakeload.model.layout import Layout
-from lakeload.model.naming import SOURCE
-from lakeload.model.relabel import relabel
-from lakeload.model.schema import children, field_id, with_children, without_sources
-from lakeload.write.conform import convert
+from lakeload.model.schema import children, field_id, without_sources
+from lakeload.write.conform import convert, sourced
 from lakeload.write.store import Store
 from lakeload.write.writer import TableWriter, WriteOptions
 
@@ -106,7 +102,7 @@ def _rewrite(
         for path, values in files.items():
             for batch in _batches(store, path):
                 rows = _completed(batch, values, schema, options.layout)
-                rows = _sourced(rows, before[path], schema) if path in before else rows
+                rows = sourced(rows, before[path], schema) if path in before else rows
                 writer.write(convert(rows, schema))
         return writer.close()
     except BaseException:
@@ -156,35 +152,6 @@ def _completed(
             column = pa.repeat(pa.scalar(value, field.type), batch.num_rows)
             batch = batch.append_column(field, column)
     return batch
-
-
-def _sourced(batch: pa.RecordBatch, before: pa.Schema, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch with source names inside the objects that stay no objects."""
-    for i, field in enumerate(batch.schema):
-        known, wanted = position_of(field, list(before)), position_of(field, list(schema))
-        if known is None or wanted is None or same_type(before.field(known).type, schema.field(wanted).type):
-            continue
-        kind = _with_sources(field.type, before.field(known).type)
-        if not kind.equals(field.type, check_metadata=True):
-            batch = batch.set_column(i, field.with_type(kind), relabel(batch.column(i), kind))
-    return batch
-
-
-def _with_sources(kind: pa.DataType, known: pa.DataType) -> pa.DataType:
-    ours, theirs = children(kind), children(known)
-    if not ours or kind.id != known.id:
-        return kind
-    fields: list[pa.Field] = []
-    for field in ours:
-        # The names of a list's element and of a map's parts are the file's own affair.
-        i = position_of(field, theirs) if pa.types.is_struct(kind) else len(fields)
-        if i is not None:
-            found = (theirs[i].metadata or {}).get(SOURCE)
-            metadata = dict(field.metadata or {}) | ({} if found is None else {SOURCE: found})
-            inner = _with_sources(field.type, theirs[i].type)
-            field = pa.field(field.name, inner, field.nullable, metadata or None)  # noqa: PLW2901 - the same field, completed
-        fields.append(field)
-    return with_children(kind, fields)
 
 
 def _unknown(have: Sequence[pa.Field], want: Sequence[pa.Field]) -> str | None:

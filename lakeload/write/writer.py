@@ -18,9 +18,10 @@ from lakeload.model.table import Encoding
 from lakeload.write import conform, location
 from lakeload.write.crew import Crew
 from lakeload.write.encode import Encoder
+from lakeload.write.graft import Graft, graft
 from lakeload.write.lane import Lane, PlainLane, Press
 from lakeload.write.partition import split
-from lakeload.write.rolling import MIB, Rolling, Sizes
+from lakeload.write.rolling import MIB, OVERFULL, Rolling, Sizes
 from lakeload.write.sink import Sinks
 from lakeload.write.sorted_lane import SortedLane
 from lakeload.write.sorting import Runs, check_sortable
@@ -163,18 +164,41 @@ class TableWriter:
         self._sinks.abort()
 
     def _older_files(self) -> list[DataFile]:
+        """The files of older schemas, those with a column that was widened since written anew."""
         from lakeload.write.rewrite import rewrite
 
-        narrow = [file.path for file, schema in self._older if conform.narrower(schema, self.schema)]
-        kept = [file for file, _ in self._older if file.path not in set(narrow)]
+        changes = [(file, schema, Graft.of(schema, self.schema)) for file, schema in self._older]
+        found = [file for file, _, change in changes if not change.changed]
+        narrow = [(file, schema, change) for file, schema, change in changes if change.changed]
         if not narrow:
-            return kept
+            return found
         self._sinks.wait()
-        before = {file.path: schema for file, schema in self._older}
-        wide = rewrite(self._store, narrow, self.schema, self._options, before=before)
-        for path in narrow:
+        left: dict[str, pa.Schema] = {}
+        for file, schema, change in narrow:
+            new = self._grafted(file, change)
+            if new is None:
+                left[file.path] = schema
+            else:
+                found.append(new)
+        if left:
+            found += rewrite(self._store, list(left), self.schema, self._options, before=left)
+        for file, _, _ in narrow:
+            self._sinks.forget(file.path)
+        return found
+
+    def _grafted(self, file: DataFile, change: Graft) -> DataFile | None:
+        """The file with its changed columns; `None` if its rows may belong elsewhere or it is too large."""
+        layout = self._options.layout
+        decisive = [field.source for field in layout.partition_by] + [sort.column for sort in layout.sort_by]
+        if any(name == path or path.startswith(f"{name}.") for name in change.changed for path in decisive):
+            return None
+        path = f"{file.path.rpartition('/')[0]}/{next(self._names)}"
+        new = graft(self._store, file, change, self._press.encode, sinks=self._sinks, path=path)
+        if new.size > OVERFULL * max(file.size, self._options.target_file_size):
+            self._sinks.wait()
             self._sinks.forget(path)
-        return [*kept, *wide]
+            return None
+        return new
 
     def _take_in(self, batch: pa.RecordBatch) -> None:
         if self._options.layout != Layout():

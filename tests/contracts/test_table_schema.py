@@ -114,6 +114,25 @@ def test_widening_within_one_load_keeps_every_value(place: Place) -> None:
     place.holds(pa.table({"id": pa.array([0, 1, 0], pa.int64()), "c": pa.array([1, 2, 2**40], pa.int64())}))
 
 
+@pytest.mark.parametrize("partition_by", [(), "kind"], ids=["whole", "partitioned"])
+def test_widening_reaches_the_files_the_same_load_has_written(place: Place, partition_by: Any) -> None:
+    def rows(start: int, count: int) -> list[dict[str, Any]]:
+        return [
+            {"id": n, "kind": n % 2, "text": f"{n * 7919:x} {n * n:x}", "in": {"n": n, "list": [n] * (n % 3)}}
+            for n in range(start, start + count)
+        ]
+
+    wide = [{"id": "last", "kind": 1, "text": None, "in": {"n": 0.5, "list": [1]}}]
+    given = [rows(0, 8_000), wide, rows(8_000, 1_000)]
+    report = place.load(iter(given), partition_by=partition_by, target_file_size=16 << 10, fold=False)
+    assert report.tables["t"].files > 4
+    inner = pa.struct([("n", pa.float64()), ("list", pa.list_(pa.int64()))])
+    kinds = pa.schema([("id", pa.string()), ("kind", pa.int64()), ("text", pa.string()), ("in", inner)])
+    every = [{**row, "id": str(row["id"])} for part in given for row in part]
+    place.holds(pa.Table.from_pylist(every, kinds))
+    assert len(place.data_files()) == report.tables["t"].files
+
+
 def test_widening_of_a_partitioned_table_keeps_every_row(place: Place) -> None:
     def part(p: list[str], c: list[int], kind: pa.DataType) -> pa.Table:
         return pa.table({"p": p, "c": pa.array(c, kind)})
