@@ -23,7 +23,7 @@ from lakeload.model.contract import Contract
 from lakeload.model.mode import Append
 from lakeload.model.nesting import Nesting
 from lakeload.model.progress import Progress, Silent
-from lakeload.model.rejection import SOURCE_ROW
+from lakeload.model.rejection import NUMBERED, SOURCE_ROW
 from lakeload.model.rules import Rule, parse_rules
 from lakeload.model.table import LOAD_ID, QUARANTINE, TableSpec
 from lakeload.model.types import is_list
@@ -155,7 +155,7 @@ class _Taken:
                 error.table = self._name
                 raise
             facts = {ATTEMPT: str(kind["attempt"] or 1).encode()}
-            batch = batch.append_column(SOURCE_ROW, chosen.column("row"))
+            batch = batch.append_column(_ROW, chosen.column("row"))
             for one in [batch] if self._transform is None else _mended(batch, self._transform):
                 yield one.replace_schema_metadata({**(one.schema.metadata or {}), **facts})
 
@@ -180,7 +180,7 @@ def _mended(batch: pa.RecordBatch, transform: Transform) -> Iterator[pa.RecordBa
         own = numbers if found < 0 else numbers.take(pc.subtract(made.column(found), 1))
         names = [name for name in made.schema.names if name != SOURCE_ROW]
         columns = [_as_before(made.column(name), batch, name) for name in names]
-        again = pa.record_batch([*columns, own], names=[*names, SOURCE_ROW])
+        again = pa.record_batch(columns, names=names).append_column(_ROW, own)
         yield again.replace_schema_metadata(made.schema.metadata or batch.schema.metadata)
 
 
@@ -205,6 +205,7 @@ def _alike(a: pa.DataType, b: pa.DataType) -> bool:
     return a == b or any(test(a) and test(b) for test in _ROOMY)
 
 
+_ROW = pa.field(SOURCE_ROW, pa.int64(), metadata=NUMBERED)
 _ROOMY: tuple[Callable[[pa.DataType], bool], ...] = (
     pa.types.is_integer,
     pa.types.is_floating,

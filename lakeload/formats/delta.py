@@ -26,6 +26,7 @@ from lakeload.formats.delta_state import View, view
 from lakeload.formats.delta_stats import whole_number
 from lakeload.model.changes import AlreadyApplied, Changeset, CommitResult, Committed, Conflict
 from lakeload.model.files import LiveFile
+from lakeload.model.nested_arrays import recast
 from lakeload.model.schema import bare, children, chosen, without_ids, without_sources
 from lakeload.model.schema_history import SchemaRecord
 from lakeload.model.table import TableState, Version
@@ -182,10 +183,10 @@ class DeltaFormatTable:
                 frames = self.lazy(state).select(schema.names).collect_batches()
                 for frame in frames:
                     for batch in frame.to_arrow().to_batches():
-                        yield batch.cast(schema)
+                        yield recast(batch, schema)
                 return
             for batch in pa.RecordBatchReader.from_stream(self._library(state.version).scan(schema.names)):
-                yield batch.select(schema.names).cast(schema)
+                yield recast(batch.select(schema.names), schema)
 
     def _kept(self, known: View) -> dict[str, pa.Array]:
         """Rows still there, of the files that have a deletion vector."""

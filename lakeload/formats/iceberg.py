@@ -19,27 +19,18 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakeload.errors import StorageError, TableError
-from lakeload.formats.iceberg_commit import Moved, Planner, deletes_of, older_partitioning
-from lakeload.formats.iceberg_document import (
-    FORMAT_VERSION,
-    Change,
-    Document,
-    Register,
-    same_place,
-    unsupported_version,
-)
-from lakeload.formats.iceberg_files import live_file
-from lakeload.formats.iceberg_history import schemas
+from lakeload.formats.iceberg_commit import Moved, Planner
+from lakeload.formats.iceberg_document import Change, Document, Register, same_place
+from lakeload.formats.iceberg_history import schemas, versions
 from lakeload.formats.iceberg_io import file_io
-from lakeload.formats.iceberg_layout import to_layout
-from lakeload.formats.iceberg_manifests import ManifestReader, is_data
-from lakeload.formats.iceberg_position import sequences
-from lakeload.formats.iceberg_scan import read_rows
+from lakeload.formats.iceberg_live import live_files, refuse_older_partitioning
+from lakeload.formats.iceberg_manifests import ManifestReader
+from lakeload.formats.iceberg_scan import library_table, scanned
 from lakeload.formats.iceberg_schema import same_columns, to_arrow
-from lakeload.formats.iceberg_snapshot import LOAD_ID_KEY
+from lakeload.formats.iceberg_state import read_state
 from lakeload.model.changes import AlreadyApplied, Committed, Conflict
 from lakeload.model.schema import chosen, without_ids, without_sources
-from lakeload.model.table import OWNER_PROPERTY, TableState, Version
+from lakeload.model.table import TableState, Version
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
@@ -47,8 +38,6 @@ if TYPE_CHECKING:
     from lakeload.model.files import LiveFile
     from lakeload.model.protocols import Together
     from lakeload.model.schema_history import SchemaRecord
-
-_NAME_MAPPING = "schema.name-mapping.default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +112,7 @@ class IcebergTable:
             self._document = self._state = None
             return None
         if self._state is None or document is not self._document:
-            self._state = self._read_state(document)
+            self._state = read_state(document, self._name)
             self._document = document
         return self._state
 
@@ -183,7 +172,7 @@ class IcebergTable:
         if after is None:
             self._discard(plan.written)
             raise Moved("the table was changed by somebody else")
-        self._state = self._read_state(after)
+        self._state = read_state(after, self._name)
         self._document = after
         snapshot = plan.change.snapshot
         return Committed(snapshot["snapshot-id"] if snapshot is not None else after.head)
@@ -213,11 +202,8 @@ class IcebergTable:
         """
         if not partitions:
             return
-        document: Document = state.handle
         with self._reachable():
-            for manifest in self._manifests.manifests(document):
-                if is_data(manifest) and manifest.partition_spec_id != document.model.default_spec_id:
-                    raise older_partitioning(self._name, manifest.manifest_path)
+            refuse_older_partitioning(self._manifests, state.handle, self._name)
 
     def files(self, state: TableState) -> Sequence[LiveFile]:
         """Live data files of that version.
@@ -225,28 +211,8 @@ class IcebergTable:
         Raises:
             StorageError: A manifest cannot be read.
         """
-        document: Document = state.handle
-        model = document.model
-        schema, specs, reader = model.schema(), model.specs(), self._manifests
-        kinds = {number: spec.partition_type(schema).fields for number, spec in specs.items()}
-        # Migrated files carry no field ids; only readers know how to name their columns. Some servers
-        # give every table a mapping, also those whose files are all ours.
-        properties = document.properties
-        whole = _NAME_MAPPING not in properties or properties.get(OWNER_PROPERTY) == "true"
         with self._reachable():
-            deletes = deletes_of(reader, document)
-            return [
-                live_file(
-                    entry,
-                    model.location,
-                    kinds[manifest.partition_spec_id],
-                    current=whole and manifest.partition_spec_id == model.default_spec_id,
-                    deletes=deletes is not None and deletes.touch(entry),
-                )
-                for manifest in reader.manifests(document)
-                if is_data(manifest)
-                for entry in reader.entries(manifest)
-            ]
+            return live_files(self._manifests, state.handle)
 
     def scan(self, state: TableState, columns: Sequence[str] | None) -> pa.RecordBatchReader:
         """Stream the rows of that version; all columns, in table order, when `columns` is `None`.
@@ -259,43 +225,9 @@ class IcebergTable:
         return pa.RecordBatchReader.from_batches(without_ids(schema), rows)
 
     def _batches(self, state: TableState, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        if state.version is None:
-            return
-        scan = self._library_table(state).scan(selected_fields=tuple(schema.names))
-        spec = state.handle.model.specs()
-        with self._reachable():
-            for task in scan.plan_files():
-                constants = frozenset(
-                    field.source_id
-                    for field in spec[task.file.spec_id].fields
-                    if str(field.transform) == "identity"
-                )
-                if str(task.file.file_format.value) != "PARQUET":
-                    yield from self._other_batches(scan, task, schema)
-                    continue
-                with self._io.new_input(task.file.file_path).open() as source:
-                    rows = None if task.delete_files else read_rows(source, schema, constants, self._name)
-                    yield from self._library_batches(scan, task, schema) if rows is None else rows
-
-    def _other_batches(self, scan: Any, task: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """ORC, which the library reads; Avro, which nobody here does."""
-        kind = str(task.file.file_format.value)
-        if kind != "ORC":
-            raise TableError(
-                f"a file of the table is in the format {kind.title()}, which cannot be read here",
-                table=self._name,
-                place=task.file.file_path,
-                hint="Rewrite the table's files as Parquet with another engine, or read them with it.",
-            )
-        yield from self._library_batches(scan, task, schema)
-
-    def _library_batches(self, scan: Any, task: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        from pyiceberg.io.pyarrow import ArrowScan
-
-        plain = without_ids(schema)
-        reader = ArrowScan(scan.table_metadata, self._io, scan.projection(), scan.row_filter)
-        for batch in reader.to_record_batches([task]):
-            yield batch.select(plain.names).cast(plain)
+        if state.version is not None:
+            with self._reachable():
+                yield from scanned(self._library_table(state), schema)
 
     def lazy(self, state: TableState) -> Any:
         """A `polars.LazyFrame` over that version, read natively by Polars."""
@@ -314,12 +246,13 @@ class IcebergTable:
             storage_options=self._store.options.for_object_store(self.location) or None,
         )
 
+    def _library_table(self, state: TableState) -> Any:
+        return library_table((self._namespace, self._name), state.handle, self._io)
+
     def history(self) -> Sequence[Version]:
         """Snapshots that led to the current one, newest first."""
         self.load()
-        if self._document is None:
-            return []
-        return [_version(snapshot) for snapshot in self._document.ancestors()]
+        return [] if self._document is None else versions(self._document)
 
     def schemas(self) -> Sequence[SchemaRecord]:
         """Schemas the metadata lists, oldest first."""
@@ -365,49 +298,3 @@ class IcebergTable:
                 self._open_store(root).delete(name)
             except StorageError:
                 return  # nobody refers to them; the orphan sweep finds what is left
-
-    def _read_state(self, document: Document) -> TableState:
-        self._refuse_features(document)
-        model = document.model
-        schema = model.schema()
-        return TableState(
-            version=document.head,
-            schema=to_arrow(schema, self._name),
-            last_column_id=model.last_column_id,
-            layout=to_layout(model.spec(), model.sort_order(), schema, self._name),
-            properties=document.properties,
-            sequences=sequences(document),
-            handle=document,
-        )
-
-    def _refuse_features(self, document: Document) -> None:
-        version = document.get("format-version")
-        if version != FORMAT_VERSION:
-            raise unsupported_version(version, self._name)
-        if document.properties.get("write.wap.enabled", "").lower() == "true":
-            raise TableError(
-                "the table asks for write-audit-publish (write.wap.enabled), which is not supported",
-                table=self._name,
-                hint="Unset the property, or load into another table.",
-            )
-
-    def _library_table(self, state: TableState) -> Any:
-        from pyiceberg.catalog.noop import NoopCatalog
-        from pyiceberg.table import Table
-
-        document: Document = state.handle
-        return Table(
-            (self._namespace, self._name),
-            document.model,
-            document.location,
-            self._io,
-            NoopCatalog("lakeload"),
-        )
-
-
-def _version(snapshot: dict[str, Any]) -> Version:
-    summary = dict(snapshot.get("summary", {}))
-    operation = summary.pop("operation", "overwrite")
-    load_id = summary.pop(LOAD_ID_KEY, None)
-    at = dt.datetime.fromtimestamp(snapshot["timestamp-ms"] / 1000, dt.UTC)
-    return Version(snapshot["snapshot-id"], at, operation, load_id, summary)

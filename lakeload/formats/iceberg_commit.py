@@ -22,8 +22,8 @@ from lakeload.formats.iceberg_document import (
     NewTable,
     metadata_folder,
 )
-from lakeload.formats.iceberg_files import Deletes, relative
 from lakeload.formats.iceberg_layout import to_layout, to_sort_order, to_spec
+from lakeload.formats.iceberg_live import deletes_of, older_partitioning, relative
 from lakeload.formats.iceberg_manifests import ManifestReader, is_data
 from lakeload.formats.iceberg_position import properties_entry, sequences
 from lakeload.formats.iceberg_schema import same_columns, to_arrow, to_iceberg
@@ -226,21 +226,3 @@ def new_properties(location: str) -> dict[str, str]:
         KEEP_VERSIONS: "20",
         DELETE_OLD: "true",
     }
-
-
-def older_partitioning(table: str, place: str) -> TableError:
-    """Single partitions cannot be told in a file that follows another partitioning."""
-    return TableError(
-        "single partitions cannot be overwritten: a live file follows an older partitioning",
-        table=table,
-        place=place,
-        hint="Rewrite the table's files with another engine, or overwrite the whole table.",
-    )
-
-
-def deletes_of(reader: ManifestReader, document: Document) -> Deletes | None:
-    """What the table's delete files mark; `None` when it has none."""
-    manifests = [manifest for manifest in reader.manifests(document) if not is_data(manifest)]
-    if not manifests:
-        return None
-    return Deletes(entry for manifest in manifests for entry in reader.entries(manifest))

@@ -1,4 +1,4 @@
-"""Data files as Iceberg manifests describe them, and back. Part of commit.
+"""Data files as Iceberg manifests describe them. Part of commit; the way back is `iceberg_live`.
 
 Rules: Iceberg specification v2, section "Manifests", and its metrics modes.
 """
@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from lakeload.errors import TableError
 from lakeload.formats.iceberg_schema import leaves
-from lakeload.formats.iceberg_values import from_internal, lower_bound, to_internal, upper_bound
-from lakeload.model.files import LiveFile
+from lakeload.formats.iceberg_values import lower_bound, to_internal, upper_bound
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile as IcebergFile
-    from pyiceberg.manifest import ManifestEntry
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 _METRICS = "write.metadata.metrics."
 _TRUNCATE = re.compile(r"truncate\((\d+)\)")
-_FILE_PATH_ID = 2147483546  # column file_path of position delete files
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,87 +151,3 @@ def _mode(properties: Mapping[str, str], path: tuple[str, ...]) -> str:
     default = properties.get(f"{_METRICS}default", "truncate(16)")
     found = properties.get(f"{_METRICS}column.{'.'.join(path)}", default).strip().lower()
     return found if found in ("none", "counts", "full") or _TRUNCATE.fullmatch(found) else "truncate(16)"
-
-
-def live_file(
-    entry: ManifestEntry, location: str, kinds: Sequence[Any], *, current: bool, deletes: bool
-) -> LiveFile:
-    """The entry as the rest of lakeload sees it.
-
-    Args:
-        entry: A live entry of a data manifest.
-        location: Root of the table.
-        kinds: Partition fields of the entry's spec.
-        current: Whether that spec is the table's present one.
-        deletes: Whether rows of the file are marked deleted.
-    """
-    from pyiceberg.manifest import FileFormat
-
-    file = entry.data_file
-    current = current and file.file_format == FileFormat.PARQUET  # others cannot be rewritten here
-    values = tuple(from_internal(file.partition[i], kind.field_type) for i, kind in enumerate(kinds))
-    path = relative(file.file_path, location)
-    return LiveFile(path, file.file_size_in_bytes, file.record_count, values, deletes, current)
-
-
-def relative(path: str, location: str) -> str:
-    """The path below the table's root, or the path itself when it lies elsewhere.
-
-    Example:
-        >>> relative("file:///lake/t/data/a.parquet", "/lake/t")
-        'data/a.parquet'
-    """
-    plain, root = _plain(path), _plain(location).rstrip("/") + "/"
-    return plain[len(root) :] if plain.startswith(root) else path
-
-
-def _plain(path: str) -> str:
-    # Engines spell one place in several ways: s3a:// and s3://, file:/ and file:/// and a bare path.
-    if path.startswith("file:"):
-        return "/" + path[5:].lstrip("/")
-    return re.sub(r"^s3[an]://", "s3://", path)
-
-
-class Deletes:
-    """Which data files have rows marked deleted; says so rather too often than too rarely.
-
-    Args:
-        entries: Live entries of the delete manifests.
-    """
-
-    def __init__(self, entries: Iterable[ManifestEntry]) -> None:
-        self._paths: dict[str, int] = {}
-        self._positions: dict[tuple[Any, ...], int] = {}
-        self._equalities: dict[tuple[Any, ...], int] = {}
-        for entry in entries:
-            self._add(entry)
-
-    def _add(self, entry: ManifestEntry) -> None:
-        """Note the largest sequence number of the deletes of one file, or of one partition."""
-        from pyiceberg.manifest import DataFileContent
-
-        file, sequence = entry.data_file, entry.sequence_number or 0
-        lower = (file.lower_bounds or {}).get(_FILE_PATH_ID)
-        upper = (file.upper_bounds or {}).get(_FILE_PATH_ID)
-        if file.content == DataFileContent.EQUALITY_DELETES:
-            place = _partition_of(file)
-            self._equalities[place] = max(sequence, self._equalities.get(place, 0))
-        elif lower is not None and lower == upper:
-            path = lower.decode()
-            self._paths[path] = max(sequence, self._paths.get(path, 0))
-        else:
-            place = _partition_of(file)
-            self._positions[place] = max(sequence, self._positions.get(place, 0))
-
-    def touch(self, entry: ManifestEntry) -> bool:
-        """Whether a delete may apply to the file (specification, section "Scan Planning")."""
-        file, sequence = entry.data_file, entry.sequence_number or 0
-        place = _partition_of(file)
-        positions = max(self._paths.get(file.file_path, -1), self._positions.get(place, -1))
-        everywhere = max((at for (_, *values), at in self._equalities.items() if not values), default=-1)
-        equalities = max(self._equalities.get(place, -1), everywhere)
-        return sequence <= positions or sequence < equalities
-
-
-def _partition_of(file: IcebergFile) -> tuple[Any, ...]:
-    return (file.spec_id, *file.partition._data)  # noqa: SLF001 - Record offers no iteration

@@ -1,4 +1,4 @@
-"""The schemas an Iceberg table has had, as far as its metadata tells. Reading side of commit, for Iceberg.
+"""The versions and schemas an Iceberg table has had, as its metadata tells. Reading side of commit.
 
 The metadata file lists every schema, with its id; engines drop those no snapshot refers to only when asked
 to. When a schema came, and by which load, is told by the first snapshot written with it, which snapshot
@@ -14,6 +14,20 @@ from lakeload.formats.iceberg_document import Document
 from lakeload.formats.iceberg_schema import to_arrow
 from lakeload.formats.iceberg_snapshot import LOAD_ID_KEY
 from lakeload.model.schema_history import SchemaRecord
+from lakeload.model.table import Version
+
+
+def versions(document: Document) -> list[Version]:
+    """The snapshots that led to the current one, newest first."""
+    return [_version(snapshot) for snapshot in document.ancestors()]
+
+
+def _version(snapshot: dict[str, Any]) -> Version:
+    summary = dict(snapshot.get("summary", {}))
+    operation = summary.pop("operation", "overwrite")
+    load_id = summary.pop(LOAD_ID_KEY, None)
+    at = dt.datetime.fromtimestamp(snapshot["timestamp-ms"] / 1000, dt.UTC)
+    return Version(snapshot["snapshot-id"], at, operation, load_id, summary)
 
 
 def schemas(document: Document, *, table: str) -> list[SchemaRecord]:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakeload.errors import TableError
+from lakeload.model.relabel import relabel
 from lakeload.model.schema import children, field_id, without_ids
 
 
@@ -42,7 +43,7 @@ def members(have: list[pa.Field], arrays: Any, want: list[pa.Field], rows: int, 
 def _project(array: pa.Array, have: pa.Field, want: pa.Field, table: str) -> pa.Array:
     """The array in the wanted type; nulls of lists, maps and structs stay nulls."""
     if have.type.equals(want.type, check_metadata=True):
-        return array.cast(_plain(want.type))
+        return relabel(array, _plain(want.type)) if children(want.type) else array
     kind = _plain(want.type)
     inner, wanted = children(have.type), children(want.type)
     if not wanted:

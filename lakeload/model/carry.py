@@ -16,6 +16,7 @@ from lakeload.errors import SchemaError
 from lakeload.model.relabel import relabel
 from lakeload.model.schema import FIELD_ID, children, field_id, with_children
 from lakeload.model.text import source_name, to_text
+from lakeload.model.types import is_text
 
 _UINT64_DIGITS = 20
 
@@ -55,7 +56,7 @@ def _carried(array: pa.Array, kind: pa.DataType, path: str) -> pa.Array:
         keys = carry(pa.array(names, pa.string()), kind.key_type, f"{path}.key")
         items = [carry(without_ids(part), kind.item_type, f"{path}.value") for part in parts]
         return as_map(keys, items, array, kind)
-    if pa.types.is_string(kind) and not _is_text(source):
+    if pa.types.is_string(kind) and not _holds_text(source):
         return to_text(array)
     if pa.types.is_dictionary(source):
         array = array.dictionary_decode()
@@ -65,9 +66,8 @@ def _carried(array: pa.Array, kind: pa.DataType, path: str) -> pa.Array:
     return array.cast(kind, safe=True)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+def _holds_text(kind: pa.DataType) -> bool:
+    return is_text(kind.value_type if pa.types.is_dictionary(kind) else kind)
 
 
 def _nested(array: pa.Array, kind: pa.DataType, path: str) -> pa.Array:

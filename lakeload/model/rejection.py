@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 SOURCE_ROW = "_lakeload_row"
 """Hidden column of batches whose rows a decoder regrouped: the row's number in its source, from 1."""
 
+NUMBERED = {b"lakeload.numbered": b"1"}
+"""Metadata of that column's field: a column of a source that happens to be called so does not have it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:

@@ -43,8 +43,7 @@ import pyarrow.compute as pc
 
 from lakeload.model.leaf_text import duration_text, float_text, leaf_text, uuid_text
 from lakeload.model.naming import source_of, source_parts
-from lakeload.model.nested_arrays import dense, members
-from lakeload.model.relabel import relabel
+from lakeload.model.nested_arrays import as_list, dense, members
 from lakeload.model.types import is_list, is_uuid
 
 _SPELLED = 10_000
@@ -119,11 +118,11 @@ def text_of(value: object) -> str:
     """
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, Mapping | list | tuple | set | frozenset):
-        return _json_of(value)
     for kind, write in _WRITERS:
         if isinstance(value, kind):
             return write(value)
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _json_of(value)
     raise TypeError(f"a {type(value).__name__} has no canonical text")
 
 
@@ -246,7 +245,7 @@ def _list_json(array: pa.Array, canonical: bool) -> pa.Array:  # noqa: FBT001 - 
 
 
 def _map_json(array: pa.Array, canonical: bool) -> pa.Array:  # noqa: FBT001 - passed on as it came
-    offsets, entries = dense(_entries(array))
+    offsets, entries = dense(as_list(array))
     keys, values = to_text(entries.field(0)), to_json(entries.field(1), canonical=canonical)
     if canonical:
         rows = pc.list_parent_indices(pa.LargeListArray.from_arrays(offsets, entries))
@@ -269,13 +268,6 @@ def _in_order(rows: pa.Array, keys: pa.Array) -> pa.Array | None:
         return None
     table = pa.table({"row": rows, "key": keys})
     return pc.sort_indices(table, [("row", "ascending"), ("key", "ascending")])
-
-
-def _entries(array: pa.Array) -> pa.Array:
-    """A map as the list of structs it is in memory."""
-    # Arrow's own cast loses elements of structs of nothing but nulls.
-    entry = pa.struct([("key", array.type.key_type), ("value", array.type.item_type)])
-    return relabel(array, pa.list_(entry))
 
 
 def _joined(texts: pa.Array, offsets: pa.Array) -> pa.Array:

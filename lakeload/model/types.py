@@ -142,6 +142,11 @@ def is_uuid(kind: pa.DataType) -> bool:
     return isinstance(kind, pa.BaseExtensionType) and kind.extension_name == "arrow.uuid"
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether this is text in any of Arrow's layouts, not encoded."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
 def is_list(kind: pa.DataType) -> bool:
     """Whether this is any of Arrow's five list types."""
     return bool(

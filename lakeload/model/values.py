@@ -26,7 +26,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakeload.model.files import Value
-from lakeload.model.types import is_list
+from lakeload.model.types import is_list, is_text
 
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -139,10 +139,7 @@ _CODECS: tuple[tuple[Callable[[pa.DataType], bool], _Codec], ...] = (
     (pa.types.is_timestamp, (_moment_to_json, dt.datetime.fromisoformat)),
     (pa.types.is_date, (dt.date.isoformat, dt.date.fromisoformat)),
     (pa.types.is_time, (dt.time.isoformat, dt.time.fromisoformat)),
-    (
-        lambda k: pa.types.is_string(k) or pa.types.is_large_string(k) or pa.types.is_string_view(k),
-        (_same, _same),
-    ),
+    (is_text, (_same, _same)),
     (
         lambda k: pa.types.is_binary(k) or pa.types.is_large_binary(k) or pa.types.is_binary_view(k),
         (_bytes_to_json, base64.b64decode),

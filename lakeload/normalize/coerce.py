@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import SchemaError
+from lakeload.model.nested_arrays import nulls
 from lakeload.model.text import to_text
-from lakeload.model.types import MAX_PRECISION
+from lakeload.model.types import MAX_PRECISION, is_text
 from lakeload.normalize.detect import parse
 from lakeload.normalize.incoming import Path
 
@@ -161,7 +162,7 @@ _CATEGORIES: tuple[tuple[str, Callable[[pa.DataType], bool]], ...] = (
     ("int", pa.types.is_integer),
     ("float", pa.types.is_floating),
     ("decimal", pa.types.is_decimal),
-    ("text", lambda k: pa.types.is_string(k) or pa.types.is_large_string(k) or pa.types.is_string_view(k)),
+    ("text", is_text),
     (
         "binary",
         lambda k: (
@@ -272,7 +273,7 @@ def _within_precision(array: pa.Array) -> pa.Array:
 
 
 def _nulls(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    return pa.nulls(len(array), kind)
+    return nulls(len(array), kind)
 
 
 def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -23,6 +23,8 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakeload.model.types import is_text
+
 _LOOKED_AT = 4
 """Values that are looked at one by one, so that a column of other text costs next to nothing."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -54,7 +56,8 @@ def detected(array: pa.Array) -> pa.DataType | None:
         >>> detected(pa.array(["2024-05-01", "soon"])) is None
         True
     """
-    if not _is_text(array.type):
+    own = array.type
+    if not is_text(own.value_type if pa.types.is_dictionary(own) else own):
         return None
     found = _first_texts(array)
     for pattern, kind in _KINDS:
@@ -92,11 +95,6 @@ def parse(array: pa.Array, kind: pa.DataType) -> pa.Array:
         moments = pc.binary_join_element_wise("1970-01-01T", array, "")
         return parse(moments, pa.timestamp("us")).cast(pa.time64("us")).cast(kind)
     return array.cast(kind)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _first_texts(array: pa.Array) -> list[str]:

@@ -22,7 +22,7 @@ from lakeload.model.rejection import Rejection
 from lakeload.normalize.incoming import Path
 from lakeload.normalize.payload import plain
 from lakeload.normalize.plan import NormalizePlan
-from lakeload.normalize.sieve import Finding, shake
+from lakeload.normalize.shake import Finding, shake
 
 _EXCERPT = 60
 _NO_VALUE = "a required column has no value"

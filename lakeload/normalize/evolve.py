@@ -33,6 +33,7 @@ from lakeload.model.nested_arrays import dense, members
 from lakeload.model.schema import children, with_children
 from lakeload.model.types import map_type, storage_type, widen
 from lakeload.normalize.incoming import Path
+from lakeload.normalize.type_parts import kind_of
 
 
 class Evolution:
@@ -136,7 +137,7 @@ class Evolution:
         if pa.types.is_map(known) and pa.types.is_struct(incoming):
             incoming = map_type(incoming)
         inner, others = children(known), children(incoming)
-        if inner and others and _kind(known) == _kind(incoming):
+        if inner and others and kind_of(known) == kind_of(incoming):
             yield from self.needed(inner, others, path)
             return
         wide = self._wide(_stored(known), incoming, path)
@@ -206,12 +207,6 @@ def _stored(kind: pa.DataType) -> pa.DataType:
     """The storage type of a table's column: tables made elsewhere may have int16, say."""
     stored = None if children(kind) else storage_type(kind, ("iceberg",))
     return kind if stored is None else stored
-
-
-def _kind(kind: pa.DataType) -> str:
-    if pa.types.is_struct(kind):
-        return "struct"
-    return "map" if pa.types.is_map(kind) else "list"
 
 
 def _is_map_key(schema: pa.Schema | None, path: Path) -> bool:

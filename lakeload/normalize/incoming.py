@@ -14,7 +14,8 @@ import pyarrow as pa
 from lakeload.errors import SchemaError
 from lakeload.model.naming import only_source
 from lakeload.model.schema import children, with_children
-from lakeload.model.types import is_list, is_uuid, storage_type
+from lakeload.model.types import is_list, storage_type
+from lakeload.normalize.type_parts import fields_by_name, inner_types, kind_of, unwrap
 
 Path = tuple[str, ...]
 
@@ -54,35 +55,10 @@ def incoming_type(
         raise
 
 
-def unwrap(kind: pa.DataType) -> pa.DataType:
-    """The type of the values behind dictionaries, run ends and extensions other than UUIDs."""
-    while True:
-        if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-            kind = kind.value_type
-        elif isinstance(kind, pa.BaseExtensionType) and not is_uuid(kind):
-            kind = kind.storage_type
-        else:
-            return kind
-
-
-def members(kind: pa.DataType | None) -> dict[str, pa.Field]:
-    """Members of a struct by name; none for any other type."""
-    if kind is None or not pa.types.is_struct(kind):
-        return {}
-    return {kind.field(i).name: kind.field(i) for i in range(kind.num_fields)}
-
-
-def inner_types(kind: pa.DataType) -> list[tuple[str, pa.DataType]]:
-    """Types inside any list or map, as the source delivers it, under their logical names."""
-    if pa.types.is_map(kind):
-        return [("key", kind.key_type), ("value", kind.item_type)]
-    return [("element", kind.value_type)]
-
-
 def _struct(
     raw: pa.DataType, hint: pa.DataType | None, formats: Sequence[str], path: Path
 ) -> pa.DataType | None:
-    hinted = members(hint)
+    hinted = fields_by_name(hint)
     if hint is not None and not hinted:
         return hint
     found: list[pa.Field] = []
@@ -147,12 +123,3 @@ class Permission:
         if inner and others and kind_of(known) == kind_of(incoming):
             return with_children(incoming, self.fields(inner, others) or inner)
         return incoming if self.types else known
-
-
-def kind_of(kind: pa.DataType) -> str:
-    """`struct`, `map` or `list`; the type's own name for a leaf."""
-    if pa.types.is_struct(kind):
-        return "struct"
-    if pa.types.is_map(kind):
-        return "map"
-    return "list" if is_list(kind) else str(kind)

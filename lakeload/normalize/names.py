@@ -58,9 +58,9 @@ from lakeload.normalize.candidates import (
     members_of,
     source_parts_of,
 )
-from lakeload.normalize.incoming import Path, unwrap
+from lakeload.normalize.incoming import Path
 from lakeload.normalize.naming import RESERVED, column_name, path_name, with_tail
-from lakeload.normalize.type_parts import has_struct, inner_types, list_of
+from lakeload.normalize.type_parts import has_struct, list_of, types_within, unwrap
 
 _NONE: Mapping[str, pa.DataType] = {}
 """One object, because what is known of columns is kept for as long as its parts are the same objects."""
@@ -211,13 +211,13 @@ class Names:
         if isinstance(raw, pa.BaseExtensionType):
             return self._renamed(raw.storage_type, known, hint, path)
         if pa.types.is_map(raw):
-            (key, value), (key_hint, value_hint) = inner_types(known, 2), inner_types(hint, 2)
+            (key, value), (key_hint, value_hint) = types_within(known, 2), types_within(hint, 2)
             return pa.map_(
                 raw.key_field.with_type(self._renamed(raw.key_type, key, key_hint, (*path, "key"))),
                 raw.item_field.with_type(self._renamed(raw.item_type, value, value_hint, (*path, "value"))),
                 raw.keys_sorted,
             )
-        (there,), (asked,) = inner_types(known, 1), inner_types(hint, 1)
+        (there,), (asked,) = types_within(known, 1), types_within(hint, 1)
         element = self._renamed(raw.value_type, there, asked, (*path, "element"))
         return list_of(raw, raw.value_field.with_type(element))
 

@@ -16,15 +16,14 @@ import pyarrow.compute as pc
 
 from lakeload.errors import SchemaError
 from lakeload.model.carry import as_map
-from lakeload.model.nested_arrays import members as parts_of
+from lakeload.model.nested_arrays import bare, dense, members, nulls
 from lakeload.model.relabel import relabel
 from lakeload.model.schema import children
 from lakeload.model.text import source_name, to_text
 from lakeload.model.types import is_list, is_uuid
 from lakeload.normalize.coerce import Convert, Leaf, leaf_conversion, same_bytes
-from lakeload.normalize.incoming import Path, members
-
-__all__ = ["conversion", "relabel"]
+from lakeload.normalize.incoming import Path
+from lakeload.normalize.type_parts import fields_by_name
 
 
 def conversion(
@@ -132,11 +131,11 @@ class _Members:
         return _words(("members",), (step for _, step, _ in self.steps))
 
     def __call__(self, array: pa.Array) -> pa.Array:
-        array = _bare(array)
+        array = bare(array)
         # The parent's nulls go into the children, so that what lies under them is not judged.
-        parts = parts_of(array)
+        parts = members(array)
         made = [
-            pa.nulls(len(array), kind) if i is None else _run(step, parts[i]) for i, step, kind in self.steps
+            nulls(len(array), kind) if i is None else _run(step, parts[i]) for i, step, kind in self.steps
         ]
         mask = array.is_null() if array.null_count else None
         return pa.StructArray.from_arrays(made, names=list(self.names), mask=mask)
@@ -155,9 +154,9 @@ class _Object:
         return _words(("struct → map",), self.steps)
 
     def __call__(self, array: pa.Array) -> pa.Array:
-        array = _bare(array)
+        array = bare(array)
         kind = self.target.item_type
-        parts = zip(self.steps, parts_of(array), strict=True)
+        parts = zip(self.steps, members(array), strict=True)
         items = [_labelled(_run(step, part), kind) for step, part in parts]
         return as_map(self.keys, items, array, self.target)
 
@@ -175,19 +174,18 @@ class _Elements:
         return _words(("elements",), (self.inner,))
 
     def __call__(self, array: pa.Array) -> pa.Array:
-        array = _bare(array)
+        array = bare(array)
         if len(array) == 0:  # an empty array may come without any offsets
             return pa.nulls(0, self.target)
-        offsets, values = _dense(array)
-        if not pa.types.is_int32(offsets.type):
-            try:
-                offsets = offsets.cast(pa.int32())
-            except pa.ArrowInvalid as error:
-                raise SchemaError(
-                    "a batch holds more than 2³¹ list elements",
-                    column=".".join(self.path),
-                    hint="Deliver the data in smaller batches.",
-                ) from error
+        offsets, values = dense(array)
+        try:
+            offsets = offsets.cast(pa.int32())
+        except pa.ArrowInvalid as error:
+            raise SchemaError(
+                "a batch holds more than 2³¹ list elements",
+                column=".".join(self.path),
+                hint="Deliver the data in smaller batches.",
+            ) from error
         mask = array.is_null() if array.null_count else None
         return pa.ListArray.from_arrays(offsets, _run(self.inner, values), mask=mask)
 
@@ -218,14 +216,9 @@ def _run(convert: Convert | None, array: pa.Array) -> pa.Array:
     return array if convert is None else convert(array)
 
 
-def _bare(array: pa.Array) -> pa.Array:
-    """Without the extension type: naming gives the type of what is stored when it renames members."""
-    return _bare(array.storage) if isinstance(array.type, pa.BaseExtensionType) else array
-
-
 def _named(array: pa.Array, kind: pa.DataType) -> pa.Array:
     """The array under its type as naming left it, whose members tell their source names."""
-    return relabel(_bare(array), kind)
+    return relabel(bare(array), kind)
 
 
 def _labelled(array: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -235,7 +228,7 @@ def _labelled(array: pa.Array, kind: pa.DataType) -> pa.Array:
 def _struct(
     source: pa.DataType, target: pa.DataType, path: Path, given: pa.DataType | None
 ) -> Convert | None:
-    there, asked = members(target), members(given)
+    there, asked = fields_by_name(target), fields_by_name(given)
     raws = [source.field(i).name for i in range(source.num_fields)]
     positions = {raw: i for i, raw in enumerate(raws)}
     steps: list[tuple[int | None, Convert | None, pa.DataType]] = []
@@ -262,19 +255,6 @@ def _object(source: pa.DataType, target: pa.DataType, path: Path, given: pa.Data
     names = pa.array([source_name(field) for field in fields], pa.string())
     keys = conversion(pa.string(), target.key_type, (*path, "key"), top=False)
     return _Object(_run(keys, names), steps, target)
-
-
-def _dense(array: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Offsets from zero, and exactly the elements they refer to: none outside the slice or under a null."""
-    if hasattr(array, "offsets") and not hasattr(array, "sizes"):
-        offsets = array.offsets
-        first, last = offsets[0].as_py(), offsets[-1].as_py()
-        lengths = pc.list_value_length(array) if array.null_count else None
-        if lengths is None or (pc.sum(lengths).as_py() or 0) == last - first:
-            return pc.subtract(offsets, first), array.values.slice(first, last - first)
-    lengths = pc.fill_null(pc.list_value_length(array), 0)
-    zero = pa.array([0], lengths.type)
-    return pa.concat_arrays([zero, pc.cumulative_sum_checked(lengths)]), array.flatten()
 
 
 def _map(source: pa.DataType, target: pa.DataType, path: Path, given: pa.DataType | None) -> Convert | None:

@@ -22,8 +22,8 @@ import pyarrow as pa
 from lakeload.model.naming import PATH
 from lakeload.model.nesting import Nesting, Policy
 from lakeload.model.types import is_list
-from lakeload.normalize.incoming import unwrap
 from lakeload.normalize.rebuild import AsMap, AsText, Each, Members, Rebuild, Values
+from lakeload.normalize.type_parts import unwrap
 
 Names: TypeAlias = tuple[str, ...]
 

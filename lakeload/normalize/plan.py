@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.model.naming import UNTYPED
-from lakeload.model.nested_arrays import elements
+from lakeload.model.nested_arrays import as_list, elements, nulls, settled
 from lakeload.model.relabel import relabel
 from lakeload.model.schema import children
 from lakeload.normalize.coerce import Convert, same_bytes
 from lakeload.normalize.incoming import Path
 from lakeload.normalize.nested import conversion
-from lakeload.normalize.sieve import Finding, Sieve, Unknown, as_list, compile_sieve, emptied, refusing, shake
+from lakeload.normalize.shake import Finding, shake
+from lakeload.normalize.sieve import Sieve, Unfit, Unknown, compile_sieve, emptied, refused_places, refusing
 
 
 class Refused(Exception):  # noqa: N818 - a signal within this package, answered by widening or by the contract
@@ -65,7 +66,7 @@ class Empty:
 
     def __call__(self, rows: int) -> pa.Array:
         """The column for so many rows."""
-        return pa.nulls(rows, self.kind)
+        return nulls(rows, self.kind)
 
 
 Filler: TypeAlias = Constant | Empty
@@ -166,11 +167,6 @@ class NormalizePlan:
         held = tuple(stray for stray in strays if stray.sieve is not None)
         return cls(source, pa.schema(fields), tuple(steps), held, required)
 
-    @property
-    def fingerprint(self) -> str:
-        """Identifies the incoming schema: its names, types and metadata."""
-        return fingerprint(self.source)
-
     def convert(self, batch: pa.RecordBatch) -> list[pa.Array]:
         """The columns of the result, names inside nested ones not set yet.
 
@@ -197,7 +193,7 @@ class NormalizePlan:
         """The finished batch: converted arrays under the names and ids of `schema`."""
         # Column by column: parts of a relabelled batch would each keep the whole of it in memory.
         columns = [
-            relabel(array, field.type) if children(field.type) else array
+            settled(relabel(array, field.type)) if children(field.type) else array
             for array, field in zip(arrays, self.schema, strict=True)
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
@@ -285,24 +281,13 @@ def _line(step: Step) -> tuple[str, str, str, str]:
     same = step.given is not None and step.given.equals(step.kind)
     types = str(step.given) if same else f"{step.given} → {step.kind}"
     how = "pass" if step.convert is None else getattr(step.convert, "how", "convert")
-    kept_out = [_barred_text(path, unknown) for path, unknown in _leaves(step.barred)]
+    kept_out = [_kept_out(place) for place in refused_places(step.barred)]
     return step.raw, step.name, types, "; ".join((how, *kept_out))
 
 
-def _barred_text(path: Path, unknown: bool) -> str:  # noqa: FBT001 - a pair taken apart
-    why = "the table has no such member" if unknown else "of another kind"
-    return f"kept out: {'.'.join(path)} ({why})"
-
-
-def _leaves(sieve: Sieve | None) -> Iterator[tuple[Path, bool]]:
-    if sieve is None:
-        return
-    if hasattr(sieve, "path"):
-        yield sieve.path, isinstance(sieve, Unknown)
-        return
-    parts = getattr(sieve, "inner", None) or (getattr(sieve, "key", None), getattr(sieve, "value", None))
-    for part in parts if isinstance(parts, tuple) else (parts,):
-        yield from _leaves(part)
+def _kept_out(place: Unknown | Unfit) -> str:
+    why = "the table has no such member" if isinstance(place, Unknown) else "of another kind"
+    return f"kept out: {'.'.join(place.path)} ({why})"
 
 
 def _physical(source: pa.DataType, target: pa.DataType) -> pa.DataType:

@@ -15,8 +15,7 @@ import pyarrow as pa
 
 from lakeload.errors import SchemaError
 from lakeload.model.maps import struct_to_map
-from lakeload.model.nested_arrays import bare, dense, members
-from lakeload.model.relabel import relabel
+from lakeload.model.nested_arrays import as_list, bare, dense, members
 from lakeload.model.text import to_json
 
 
@@ -126,8 +125,7 @@ class Values:
     def __call__(self, array: pa.Array) -> pa.Array:
         """The map to remade values; null where it was."""
         array = bare(array)
-        entry = pa.struct([array.type.key_field, array.type.item_field])
-        offsets, entries = dense(relabel(array, pa.list_(pa.field("entries", entry, nullable=False))))
+        offsets, entries = dense(as_list(array))
         values = self.step(entries.field(1))
         mask = array.is_null() if array.null_count else None
         return pa.MapArray.from_arrays(offsets.cast(pa.int32()), entries.field(0), values, mask=mask)

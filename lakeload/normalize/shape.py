@@ -61,27 +61,12 @@ class RowIds:
 
 
 @dataclass(frozen=True, slots=True)
-class TablePath:
-    """One table of a shape.
-
-    Args:
-        path: Source names from the root's rows to the list whose elements are its rows; empty for the root.
-    """
-
-    path: Names
-
-    @property
-    def suffix(self) -> Names:
-        """Parts of the child table's name after the root's, not normalized yet."""
-        return self.path
-
-
-@dataclass(frozen=True, slots=True)
 class Part:
     """The rows of one batch that belong to one table.
 
     Args:
-        path: The table; see `TablePath`.
+        path: The table: source names from the root's rows to the list whose elements are its rows; empty for
+            the root.
         batch: Its rows, in order of the root rows.
         origin: Index of the root row each row comes from, int64; `None` for the root itself.
     """
@@ -150,13 +135,8 @@ class Shape:
         )
         return cls(schema, table, tuple(keys), root, same and len(root.fields) == len(schema))
 
-    @property
-    def tables(self) -> tuple[TablePath, ...]:
-        """The root and its child tables, parents first."""
-        return tuple(TablePath(table.path) for table in self.root.below())
-
     def apply(self, batch: pa.RecordBatch, ids: RowIds) -> list[Part]:
-        """The batch as rows of each table, in the order of `tables`, tables without rows included.
+        """The batch as rows of each table, parents first, tables without rows included.
 
         Args:
             batch: Rows of the compiled schema.

@@ -1,14 +1,51 @@
-"""Nested types taken apart and put together, for renaming the members of structs in them."""
+"""Arrow types taken apart and put together: what is inside of them, in which order and under which names.
+
+Deciding on types needs no data; these are the steps that naming, incoming types, sieves and shapes share.
+"""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
 from lakeload.model.schema import children
-from lakeload.model.types import is_list
+from lakeload.model.types import is_list, is_uuid
 
 
-def inner_types(kind: pa.DataType | None, count: int) -> tuple[pa.DataType | None, ...]:
+def unwrap(kind: pa.DataType) -> pa.DataType:
+    """The type of the values behind dictionaries, run ends and extensions other than UUIDs."""
+    while True:
+        if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+            kind = kind.value_type
+        elif isinstance(kind, pa.BaseExtensionType) and not is_uuid(kind):
+            kind = kind.storage_type
+        else:
+            return kind
+
+
+def fields_by_name(kind: pa.DataType | None) -> dict[str, pa.Field]:
+    """Members of a struct by name; none for any other type."""
+    if kind is None or not pa.types.is_struct(kind):
+        return {}
+    return {kind.field(i).name: kind.field(i) for i in range(kind.num_fields)}
+
+
+def inner_types(kind: pa.DataType) -> list[tuple[str, pa.DataType]]:
+    """Types inside any list or map, as the source delivers it, under their logical names."""
+    if pa.types.is_map(kind):
+        return [("key", kind.key_type), ("value", kind.item_type)]
+    return [("element", kind.value_type)]
+
+
+def kind_of(kind: pa.DataType) -> str:
+    """`struct`, `map` or `list`; the type's own name for a leaf."""
+    if pa.types.is_struct(kind):
+        return "struct"
+    if pa.types.is_map(kind):
+        return "map"
+    return "list" if is_list(kind) else str(kind)
+
+
+def types_within(kind: pa.DataType | None, count: int) -> tuple[pa.DataType | None, ...]:
     """Types of a list's elements (1), or of a map's keys and values (2), where the kind is such a one."""
     found = [] if kind is None or pa.types.is_struct(kind) else children(kind)
     return tuple(field.type for field in found) if len(found) == count else (None,) * count

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from lakeload.model.nested_arrays import elements
-from lakeload.model.nested_arrays import members as parts_of
+from lakeload.model.nested_arrays import as_list, bare, elements, members
 from lakeload.model.schema import children
-from lakeload.model.types import is_list
+from lakeload.model.types import is_list, is_text
 from lakeload.normalize.detect import detected
-from lakeload.normalize.incoming import Path, kind_of, members, unwrap
-from lakeload.normalize.sieve import as_list, plain
+from lakeload.normalize.incoming import Path
+from lakeload.normalize.type_parts import fields_by_name, kind_of, unwrap
 
 
 def seen_type(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> tuple[pa.DataType, bool]:
@@ -39,12 +38,12 @@ def seen_type(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> 
     """
     if not _has_text(kind):
         return kind, False
-    array, kind = plain(array), unwrap(kind)
+    array, kind = bare(array), unwrap(kind)
     if not pa.types.is_nested(kind):
         if known is None:
             return _text_type(array, kind)
         # Only text can tell such a value here, so what the text says is judged value by value.
-        return (known if _is_text(kind) and _told_by_text(known) else kind), False
+        return (known if is_text(kind) and _told_by_text(known) else kind), False
     if known is not None and (not children(known) or kind_of(known) != kind_of(kind)):
         return kind, False
     if pa.types.is_struct(kind):
@@ -58,9 +57,9 @@ def seen_type(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> 
 
 
 def _struct(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> tuple[pa.DataType, bool]:
-    there = members(known)
+    there = fields_by_name(known)
     fields, waiting = [], False
-    for field, part in zip(members(kind).values(), parts_of(array), strict=True):
+    for field, part in zip(fields_by_name(kind).values(), members(array), strict=True):
         asked = there[field.name].type if field.name in there else None
         found, waits = seen_type(part, field.type, asked)
         fields.append(field.with_type(found))
@@ -92,13 +91,13 @@ def has_values(batch: pa.RecordBatch, renamed: pa.Schema, path: Path) -> bool:
     i = renamed.get_field_index(path[0])
     if i < 0:
         return True
-    array, kind = plain(batch.column(i)), unwrap(renamed.field(i).type)
+    array, kind = bare(batch.column(i)), unwrap(renamed.field(i).type)
     for name in path[1:]:
         if pa.types.is_struct(kind):
             i = kind.get_field_index(name)
             if i < 0:
                 return True
-            array, kind = parts_of(array)[i], kind.field(i).type
+            array, kind = members(array)[i], kind.field(i).type
         elif pa.types.is_map(kind):
             array = elements(as_list(array)).values.field(name)
             kind = kind.key_type if name == "key" else kind.item_type
@@ -106,7 +105,7 @@ def has_values(batch: pa.RecordBatch, renamed: pa.Schema, path: Path) -> bool:
             array, kind = elements(array).values, kind.value_type
         else:
             return True
-        array, kind = plain(array), unwrap(kind)
+        array, kind = bare(array), unwrap(kind)
     return bool(array.null_count < len(array))
 
 
@@ -127,8 +126,4 @@ def _has_text(kind: pa.DataType) -> bool:
         return _has_text(kind.value_type)
     if pa.types.is_map(kind):
         return _has_text(kind.item_type)
-    return _is_text(kind)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    return is_text(kind)

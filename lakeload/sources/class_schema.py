@@ -156,6 +156,7 @@ def _alias(info: Any) -> str | None:
 
 def _digits(metadata: Any) -> tuple[int, int] | None:
     """Digits of a decimal in all and after the point, as pydantic's constraints give them."""
+    metadata = [part for one in metadata for part in (one, *getattr(one, "metadata", ()))]
     whole = next((m.max_digits for m in metadata if getattr(m, "max_digits", None) is not None), None)
     places = next(
         (m.decimal_places for m in metadata if getattr(m, "decimal_places", None) is not None), None

@@ -16,7 +16,7 @@ from lakeload.errors import SchemaError
 from lakeload.model.carry import carry, position_of
 from lakeload.model.evolution import same_type
 from lakeload.model.naming import SOURCE
-from lakeload.model.nested_arrays import nulls
+from lakeload.model.nested_arrays import has_required, nulls, settled
 from lakeload.model.relabel import relabel
 from lakeload.model.schema import children, with_children
 
@@ -175,6 +175,15 @@ def without_views(rows: T) -> T:
         if _is_view(field.type):
             kind = pa.large_string() if pa.types.is_string_view(field.type) else pa.large_binary()
             rows = rows.set_column(position, field.with_type(kind), rows.column(position).cast(kind))
+    return rows
+
+
+def with_settled_members(rows: pa.Table) -> pa.Table:
+    """The rows with nothing null in required members of objects that are null, as Parquet wants them."""
+    for position, field in enumerate(rows.schema):
+        if has_required(field.type):
+            chunks = [settled(chunk) for chunk in rows.column(position).chunks]
+            rows = rows.set_column(position, field, pa.chunked_array(chunks, field.type))
     return rows
 
 

@@ -21,7 +21,7 @@ from lakeload.model.memory import pool
 from lakeload.model.schema import children
 from lakeload.model.table import Encoding
 from lakeload.write import stats, thrift
-from lakeload.write.conform import without_views
+from lakeload.write.conform import with_settled_members, without_views
 
 _SAMPLE_ROWS = 4_096
 _DICTIONARY_BYTES = 768 << 10
@@ -83,7 +83,7 @@ class Encoder:
         Raises:
             SchemaError: A required column holds a null, or Parquet cannot store a type.
         """
-        table = without_views(table)
+        table = with_settled_members(without_views(table))
         try:
             file = _written(table.schema, *self._choice(table), table)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Optional
 from uuid import UUID
 
 import msgspec
+import pyarrow as pa
 
 from lakeload.sources.decode.infer import Observed
 
@@ -38,17 +39,17 @@ _TOGETHER = (frozenset({"integer", "number"}), frozenset({"integer", "decimal"})
 
 
 class Guard:
-    """Accepts rows whose usual columns have the types learned, and nothing else.
+    """Accepts rows whose columns have the types learned, and nothing else.
 
     Args:
         columns: What was learned of each column.
         odd: Columns that anything may stand in.
     """
 
-    def __init__(self, columns: dict[str, Observed], odd: frozenset[str]) -> None:
-        usual = [seen for name, seen in columns.items() if name not in odd]
+    def __init__(self, columns: Mapping[str, Observed], odd: frozenset[str]) -> None:
+        judged = [seen for name, seen in columns.items() if name not in odd]
         # As a built-in type, decimals would pass for floats.
-        native = _NATIVE if any(map(_has_floats, usual)) else (*_NATIVE, Decimal)
+        native = _NATIVE if any(map(_has_floats, judged)) else (*_NATIVE, Decimal)
         kinds = {name: Any if name in odd else _or_null(seen) for name, seen in columns.items()}
         self._kind: Any = list[_struct(kinds)]  # type: ignore[misc]  # built at run time
         self._convert = functools.partial(msgspec.convert, type=self._kind, strict=True, builtin_types=native)
@@ -64,14 +65,28 @@ class Guard:
 
 def is_usual(seen: Observed) -> bool:
     """Whether a guard can tell values of the type, and Arrow builds them without changing any."""
+    return is_judged(seen) and _goes_as_it_is(seen)
+
+
+def is_judged(seen: Observed) -> bool:
+    """Whether values the guard accepts have the type learned; not all of them may go to Arrow as they are."""
+    if seen.foreign:
+        return False
+    if _is_text_for_good(seen):
+        return True
     kinds = seen.kinds
-    if len(kinds) > 1 and kinds not in _TOGETHER:
+    if (len(kinds) > 1 and kinds not in _TOGETHER) or not all(map(is_sayable, seen.fields)):
         return False
-    if seen.foreign or kinds & {"map", "json", "zoned time"} or not all(map(is_sayable, seen.fields)):
-        return False
-    below = (*seen.fields.values(), *filter(None, (seen.item,)))
-    floats, decimals = _has_floats(seen), _has_decimals(seen)
-    return not (floats and decimals) and all(map(is_usual, below))
+    return not (_has_floats(seen) and _has_decimals(seen)) and all(map(is_judged, _below(seen)))
+
+
+def _goes_as_it_is(seen: Observed) -> bool:
+    return not _is_text_for_good(seen) and "map" not in seen.kinds and all(map(_goes_as_it_is, _below(seen)))
+
+
+def _is_text_for_good(seen: Observed) -> bool:
+    """Whether values of every kind are written as text, and no value can change that."""
+    return seen.kinds != {"string"} and pa.types.is_string(seen.type())
 
 
 def is_sayable(name: str) -> bool:
@@ -97,6 +112,10 @@ def _or_null(seen: Observed) -> Any:
 
 def _expected(seen: Observed) -> Any:
     kinds = seen.kinds
+    if _is_text_for_good(seen):
+        return Any
+    if "map" in kinds:
+        return dict[str, _or_null(seen.value or Observed())]  # type: ignore[misc]  # built at run time
     if "struct" in kinds:
         return _struct({name: _or_null(member) for name, member in seen.fields.items()})
     if "list" in kinds:

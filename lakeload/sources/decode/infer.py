@@ -25,6 +25,7 @@ from typing import Any
 import pyarrow as pa
 
 from lakeload.model.nesting import Nesting
+from lakeload.model.rejection import SOURCE_ROW
 from lakeload.sources.decode.conflict import Conflict, excerpt
 from lakeload.sources.decode.values import known, text_key
 
@@ -252,6 +253,9 @@ class Observed:
         found = self.fields.get(name)
         if found is None:
             name = _column_name(name, self.column)
+            if name == SOURCE_ROW and not self.depth:
+                what = f"the column name {name!r} is reserved"
+                raise Conflict("", what, "Rename or drop it: it is where lakeload notes the rows' numbers.")
             found = self.fields[name] = self._child((*self.path, name))
         return found
 

@@ -150,13 +150,7 @@ class JsonDecoder:
     def _compiled(self, sample: Sequence[dict[str, Any]] = ()) -> Parsing:
         usual = Observed(self._rows.learned.nesting)
         usual.observe(sample)
-        return Parsing.of(
-            self._rows.learned,
-            self._rows.plan_type,
-            self._hint,
-            self._parsing,
-            usual.type() if sample else None,
-        )
+        return Parsing.of(self._rows, self._hint, self._parsing, usual.type() if sample else None)
 
 
 def _decode_rows(records: Records, before: int) -> list[dict[str, Any]]:

@@ -76,18 +76,20 @@ def _moment(date: dt.date) -> dt.datetime:
 
 
 def _text(value: object, seen: Observed) -> str | None:
-    if type(value) is str:
-        return value
-    value = known(value, seen.column)
     if value is None or type(value) is str:
         return value
-    nested = type(value) in (dict, list, tuple)
-    value = plain(value, seen.column)
     try:
+        if type(value) in _NATIVE:
+            return text_of(value)
+        value = known(value, seen.column)
+        if value is None or type(value) is str:
+            return value
+        nested = type(value) in (dict, list, tuple)
+        value = plain(value, seen.column)
         return json_of(value) if nested and seen.policy == "json" else text_of(value)
     except RecursionError:
         raise Conflict(seen.column, "nested too deeply", "Send such a value as text.") from None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise _refusal(value, seen, pa.string(), error) from None
 
 
@@ -128,14 +130,18 @@ def _struct(values: Sequence[dict[str, object] | None], seen: Observed, kind: pa
 
 def _map(values: Sequence[dict[str, object] | None], seen: Observed, kind: pa.DataType) -> pa.Array:
     rows, missing = _filled(values, {})
-    if seen.policy != "map":
+    inside = _items(rows, seen, kind)
+    if inside.null_count and seen.policy != "map":
         # Where nobody asked for a map, null means missing, as in the struct it could have been.
         rows = [{key: item for key, item in row.items() if item is not None} for row in rows]
+        inside = _items(rows, seen, kind)
     keys = _leaf(list(chain.from_iterable(rows)), seen, kind.key_type)
-    items = list(chain.from_iterable(map(dict.values, rows)))
-    inside = lift(items, seen.value or Observed(), kind.item_type)
     # Given the type at once: Arrow's cast of maps to their own type spoils members that are null throughout.
     return pa.MapArray.from_arrays(_offsets(rows), keys, inside, type=kind, mask=missing)
+
+
+def _items(rows: Sequence[dict[str, object]], seen: Observed, kind: pa.DataType) -> pa.Array:
+    return lift(list(chain.from_iterable(map(dict.values, rows))), seen.value or Observed(), kind.item_type)
 
 
 def _list(values: Sequence[Any], seen: Observed, kind: pa.DataType) -> pa.Array:

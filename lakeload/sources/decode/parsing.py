@@ -2,14 +2,18 @@
 
 Part of extract, used by `jsonl`. pyarrow's parser makes no Python objects, but takes more than it should:
 what it may have changed or invented is found here by checks that cost a small part of the parsing, and then
-the piece goes the exact way.
+the piece goes the exact way. Columns that hold maps, which the parser has no types for, are cut out of the
+records before, and built as those of Python rows are.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
@@ -17,10 +21,17 @@ import pyarrow.json
 from lakeload.model.memory import pool
 from lakeload.sources.decode.coerce import Hint
 from lakeload.sources.decode.infer import EXACT_IN_DOUBLE, Observed
-from lakeload.sources.decode.literals import rounds
+from lakeload.sources.decode.lift import TooLargeError
+from lakeload.sources.decode.literals import exact_number, rounds
+from lakeload.sources.decode.plan import Plan
+from lakeload.sources.decode.records import may_have_duplicates
+from lakeload.sources.decode.rows import RowDecoder
 
 _OBJECT = re.compile(rb"\s*\{")
 _NULL_RECORD = re.compile(rb"\}\s*null")
+_RECORDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VALUES = msgspec.json.Decoder(float_hook=exact_number)
+_ENCODER = msgspec.json.Encoder()
 
 
 class _Unparsable(Exception):  # noqa: N818 - a finding, not an error
@@ -32,45 +43,45 @@ class Parsing:
     """How to parse pieces of a source.
 
     Args:
-        schema: Types of the members of a record; `None` where the parser knows no such types, as maps.
+        schema: Types of the members of a record that the parser builds.
+        maps: The other members, which hold maps, if there are any.
+        names: All members, in their order.
         doubles: Whether doubles are among them, into which the parser rounds.
         doubted: Columns that hold doubles or decimals, at any depth: numbers the parser may have changed.
     """
 
-    schema: pa.Schema | None
+    schema: pa.Schema
+    maps: Plan | None = None
+    names: tuple[str, ...] = ()
     doubles: bool = False
     doubted: frozenset[str] = frozenset()
 
     @classmethod
     def of(
-        cls,
-        seen: Observed,
-        kinds: pa.DataType,
-        hint: Hint,
-        before: Parsing | None = None,
-        usual: pa.DataType | None = None,
+        cls, rows: RowDecoder, hint: Hint, before: Parsing | None = None, usual: pa.DataType | None = None
     ) -> Parsing:
         """The parsing that suits most of what was seen.
 
         Where values have no common type, the piece with the odd ones pays: others are parsed as before.
 
         Args:
-            seen: What was seen of the records.
-            kinds: Struct of the types `RowDecoder` gives the columns; those of declared ones count.
+            rows: The exact way, and what it has learned; the types it gives declared columns count.
             hint: Type a column must have, if known.
             before: The parsing so far.
             usual: Struct of the types of some record, for columns that are mixed from the start.
         """
-        known = before.schema if before is not None and before.schema is not None else pa.schema([])
+        known = before.schema if before is not None else pa.schema([])
         typical = pa.schema(list(usual or pa.struct([])))
-        fields = []
-        try:
-            for name, column in seen.fields.items():
-                likely = _type_of(typical, name)
+        fields, maps = [], []
+        for name, column in rows.learned.fields.items():
+            likely = _type_of(typical, name)
+            try:
                 own = _parsed_as(column, _type_of(known, name) or likely, likely)
-                fields.append(pa.field(name, own if hint(name) is None else kinds.field(name).type))
-        except _Unparsable:
-            return cls(None)
+            except _Unparsable:
+                maps.append(name)
+            else:
+                declared = hint(name) is not None
+                fields.append(pa.field(name, rows.plan_type.field(name).type if declared else own))
         doubles = {field.name for field in fields if _has(field.type, pa.types.is_floating)}
         decimals = {
             field.name
@@ -78,13 +89,36 @@ class Parsing:
             if _has(field.type, pa.types.is_decimal)
             and not (pa.types.is_decimal(field.type) and hint(field.name) is not None)
         }
-        return cls(pa.schema(fields), bool(doubles), frozenset(doubles | decimals))
+        return cls(
+            pa.schema(fields),
+            rows.plan(maps) if maps else None,
+            tuple(rows.learned.fields),
+            bool(doubles),
+            frozenset(doubles | decimals),
+        )
 
     def parse(self, piece: bytes) -> pa.Table | None:
         """The records of the piece; `None` where the parser refuses or would not be exact."""
         # The parser crashes the process on a block that begins with `null`.
-        if self.schema is None or not _OBJECT.match(piece) or not (piece.isascii() or _is_utf8(piece)):
+        if not _OBJECT.match(piece) or not (piece.isascii() or _is_utf8(piece)):
             return None
+        if self.maps is None:
+            return self._parsed(piece)
+        cut = _cut_out(piece, self.maps.columns)
+        table = None if cut is None else self._parsed(cut[0])
+        if cut is None or table is None:
+            return None
+        try:
+            maps = self.maps.decode(cut[1])
+        except TooLargeError:
+            return None
+        if maps is None or len(maps) != table.num_rows:
+            return None
+        for field in self.maps.kind:
+            table = table.append_column(field, maps.field(field.name))
+        return table.select(self.names)
+
+    def _parsed(self, piece: bytes) -> pa.Table | None:
         rounded, long = rounds(piece) if self.doubles else (False, False)
         if rounded:
             return None
@@ -102,6 +136,18 @@ class Parsing:
             ):
                 return None
         return table
+
+
+def _cut_out(piece: bytes, names: Collection[str]) -> tuple[bytes, list[dict[str, Any]]] | None:
+    """The records without some members, and these decoded; `None` where a record is malformed or odd."""
+    try:
+        records = _RECORDS.decode_lines(piece)
+        found = [{name: record.pop(name) for name in names if name in record} for record in records]
+        rest = _ENCODER.encode_lines(records)
+        rows: list[dict[str, Any]] = _VALUES.decode(_ENCODER.encode(found))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ArithmeticError):
+        return None
+    return None if may_have_duplicates(piece, [msgspec.Raw(rest), rows]) else (rest, rows)
 
 
 def _parse(piece: bytes, schema: pa.Schema) -> pa.Table | None:

@@ -8,49 +8,27 @@ judge such rows, they come apart from the others with types of their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import LakeloadError, SourceError
-from lakeload.model.memory import pool
 from lakeload.model.naming import UNTYPED
-from lakeload.model.rejection import SOURCE_ROW
+from lakeload.model.rejection import NUMBERED, SOURCE_ROW
 from lakeload.sources.decode.apart import Group, sort_out
-from lakeload.sources.decode.coerce import carrier, is_text
+from lakeload.sources.decode.coerce import is_text
 from lakeload.sources.decode.conflict import Conflict, excerpt, first_failure, reach
 from lakeload.sources.decode.expectation import Expectation
-from lakeload.sources.decode.guard import Guard, is_sayable, is_usual
 from lakeload.sources.decode.infer import Observed
-from lakeload.sources.decode.lift import REFUSALS, TooLargeError, lift
+from lakeload.sources.decode.lift import TooLargeError, lift
+from lakeload.sources.decode.plan import Plan, struct_of
 from lakeload.sources.decode.seed import seeded
 from lakeload.sources.decode.values import known
 
 UNTYPED_METADATA = {UNTYPED: b"1"}
 """Schema metadata of batches whose text may be dates, because the source has no types for them."""
-
-
-_CHUNK = 1000
-"""Rows checked and converted at a time: msgspec builds objects on the way, and more of them wake the garbage
-collector; both steps hold the interpreter's lock until they are done, and the other stages wait for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How rows of the types learned become Arrow.
-
-    Args:
-        kind: Struct of all columns.
-        usual: Struct of the columns that pass the guard and go to Arrow as they are.
-        guard: `None` if a column's name cannot be checked.
-    """
-
-    kind: pa.DataType
-    usual: pa.DataType
-    guard: Guard | None
 
 
 class RowDecoder:
@@ -72,7 +50,7 @@ class RowDecoder:
     def __init__(self, expectation: Expectation, learned: Observed | None = None) -> None:
         self._expectation = expectation
         self.learned = learned or seeded(expectation.known, expectation.nesting)
-        self._plan = self._compile(self.learned)
+        self._plan = Plan.of(self.learned.fields, self._wanted)
 
     @property
     def plan_type(self) -> pa.DataType:
@@ -95,7 +73,7 @@ class RowDecoder:
         """
         try:
             dicts = _dicts(rows)
-            array = self._fast(dicts)
+            array = self._plan.decode(dicts)
             if array is not None:
                 return [self._batch(array)]
             if self._expectation.apart:
@@ -113,37 +91,10 @@ class RowDecoder:
                 error.row += before
             raise
 
-    def _fast(self, rows: Sequence[dict[str, Any]]) -> pa.Array | None:
-        """The rows in the types learned; `None` if they are a surprise."""
-        plan = self._plan
-        if plan.guard is None:
-            return None
-        try:
-            usual = _guarded(rows, plan.guard, plan.usual)
-            if usual is None:
-                return None
-            arrays = [
-                usual.field(field.name)
-                if plan.usual.get_field_index(field.name) >= 0
-                else self._odd(rows, field)
-                for field in plan.kind
-            ]
-        except (*REFUSALS, RecursionError, Conflict):
-            return None
-        if len(plan.usual) == len(plan.kind):
-            return usual
-        if None in arrays:
-            return None
-        return pa.StructArray.from_arrays(arrays, fields=list(plan.kind))
-
-    def _odd(self, rows: Sequence[dict[str, Any]], field: pa.Field) -> pa.Array | None:
-        values = [row.get(field.name) for row in rows]
-        learned = self.learned.fields[field.name]
-        seen = Observed(learned.nesting, learned.path, learned.depth)
-        seen.observe(values)
-        if carrier(learned.merge(seen), self._wanted(field.name, seen)) != field.type:
-            return None
-        return lift(values, learned, field.type)
+    def plan(self, names: Collection[str]) -> Plan:
+        """How some columns by themselves become Arrow, by what was learned so far."""
+        columns = {name: column for name, column in self.learned.fields.items() if name in names}
+        return Plan.of(columns, self._wanted)
 
     def _exact(self, rows: Sequence[dict[str, Any]]) -> pa.Array:
         """Learn from the rows, and decode them with what was learned."""
@@ -153,7 +104,7 @@ class RowDecoder:
         except Conflict as conflict:
             raise self._located(rows, before, conflict, lifting=False) from None
         self._learn(merged)
-        array = self._fast(rows)
+        array = self._plan.decode(rows)
         try:
             return lift(rows, self.learned, self._plan.kind) if array is None else array
         except Conflict as conflict:
@@ -162,7 +113,7 @@ class RowDecoder:
     def _apart(self, rows: Sequence[dict[str, Any]], before: int) -> list[pa.RecordBatch]:
         learned = self.learned
         try:
-            groups = sort_out(rows, learned, self._observe, self._is_text, self._fast)
+            groups = sort_out(rows, learned, self._observe, self._is_text, self._plan.decode)
         except Conflict as conflict:
             raise self._located(rows, learned, conflict, lifting=False) from None
         self._learn(groups[0].seen)
@@ -175,11 +126,11 @@ class RowDecoder:
             array = self._group([rows[i] for i in group.rows], group, first=group is groups[0])
             numbers = pc.add(pa.array(group.rows, pa.int64()), before + 1)
             batch = self._batch(array)
-            batches.append(batch.append_column(pa.field(SOURCE_ROW, pa.int64()), numbers))
+            batches.append(batch.append_column(pa.field(SOURCE_ROW, pa.int64(), metadata=NUMBERED), numbers))
         return batches
 
     def _group(self, rows: Sequence[dict[str, Any]], group: Group, *, first: bool) -> pa.Array:
-        array = self._fast(rows) if first and group.array is None else group.array
+        array = self._plan.decode(rows) if first and group.array is None else group.array
         if array is not None:
             return array
         try:
@@ -202,31 +153,11 @@ class RowDecoder:
         return seen
 
     def _learn(self, seen: Observed) -> None:
-        plan = self._compile(seen)
+        plan = Plan.of(seen.fields, self._wanted)
         self.learned, self._plan = seen, plan
 
-    def _compile(self, seen: Observed) -> _Plan:
-        kind = self._struct(seen)
-        odd = {name for name, column in seen.fields.items() if not self._is_usual(name, column)}
-        usual = pa.struct([field for field in kind if field.name not in odd])
-        guard = Guard(seen.fields, frozenset(odd)) if all(map(is_sayable, seen.fields)) else None
-        return _Plan(kind, usual, guard)
-
-    def _is_usual(self, name: str, seen: Observed) -> bool:
-        if not is_usual(seen):
-            return False
-        wanted = self._wanted(name, seen)
-        if is_text(wanted):
-            return seen.kinds <= {"string"}
-        return not (wanted is not None and pa.types.is_decimal(wanted) and "number" in seen.kinds)
-
     def _struct(self, seen: Observed) -> pa.DataType:
-        return pa.struct(
-            [
-                pa.field(name, carrier(column, self._wanted(name, column)))
-                for name, column in seen.fields.items()
-            ]
-        )
+        return struct_of(seen.fields, self._wanted)
 
     def _wanted(self, name: str, seen: Observed) -> pa.DataType | None:
         """The declared type, unless the values say enough: a contract judges those that do not fit."""
@@ -261,19 +192,6 @@ class RowDecoder:
 
         row = first_failure(len(rows), fits)
         return found.error(row=row, value=reach(rows[row - 1], found.path))
-
-
-def _guarded(rows: Sequence[dict[str, Any]], guard: Guard, kind: pa.DataType) -> pa.Array | None:
-    """The rows as structs; `None` if the guard refuses any."""
-    parts = []
-    for start in range(0, len(rows), _CHUNK):
-        part = rows[start : start + _CHUNK]
-        if not guard.accepts(part):
-            return None
-        parts.append(pa.array(part, type=kind, memory_pool=pool()))
-        if isinstance(parts[-1], pa.ChunkedArray):
-            raise TooLargeError
-    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts, memory_pool=pool())
 
 
 def _dicts(rows: Sequence[Any]) -> Sequence[dict[str, Any]]:

@@ -58,9 +58,9 @@ def known(value: object, path: str) -> object:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, msgspec.Struct):
-        return {
-            name: item for name, item in msgspec.structs.asdict(value).items() if item is not msgspec.UNSET
-        }
+        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        items = ((name, getattr(value, own)) for name, own in names)
+        return {name: item for name, item in items if item is not msgspec.UNSET}
     if is_record(value):
         return _members(value)
     return _foreign(value, path)
@@ -68,7 +68,7 @@ def known(value: object, path: str) -> object:
 
 def _members(value: Any) -> dict[str, object]:
     if hasattr(value, "model_dump"):
-        return dict(value.model_dump())
+        return dict(value.model_dump(by_alias=True))
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from lakeload.errors import SchemaError
+from lakeload.model.relabel import relabel
 from lakeload.normalize.coerce import Misfit
-from lakeload.normalize.nested import conversion, relabel
+from lakeload.normalize.nested import conversion
 
 
 def run(array, target, *, top=True, given=None):

@@ -413,8 +413,8 @@ def test_changes_say_which_row_and_value_asked_for_them():
 
 def test_polars_text_passes_a_contract_that_drops_rows():
     contract = Contract(types="discard_row")
-    spec = TableSpec("events", load_columns=False)
+    spec = TableSpec("events", load_columns=False, contract=contract)
     state = table([("n", pa.int64()), ("t", pa.string())])
-    it = Normalizer(spec, formats=("delta",), state=state, load_id="a", loaded_at=NOW, contract=contract)
+    it = Normalizer(spec, formats=("delta",), state=state, load_id="a", loaded_at=NOW)
     data = pa.record_batch({"n": [1.0, 2.5], "t": pa.array(["x", "y"], pa.string_view())})
     assert it.apply(data).batch.to_pylist() == [{"n": 1, "t": "x"}]

@@ -34,9 +34,8 @@ def normalizer():
     schema, last = assign_ids(TABLE)
     state = TableState(1, schema, last, Layout(), {}, {})
     contract = Contract(columns="discard_value", types="discard_value")
-    return Normalizer(
-        TableSpec("t"), formats=("delta",), state=state, load_id="load-1", loaded_at=NOW, contract=contract
-    )
+    spec = TableSpec("t", contract=contract)
+    return Normalizer(spec, formats=("delta",), state=state, load_id="load-1", loaded_at=NOW)
 
 
 def batch(rows=2):
@@ -78,7 +77,6 @@ def test_a_plan_that_was_elsewhere_does_the_same():
     one, other = (it.assemble(it.convert(batch())) for it in (plan, again))
     assert one.equals(other, check_metadata=True)
     assert one.schema.equals(other.schema, check_metadata=True)
-    assert again.fingerprint == plan.fingerprint
     assert again.explain() == plan.explain()
 
 
@@ -99,7 +97,6 @@ def test_a_plan_is_compiled_once_per_schema():
     assert it.plan(batch(5)) is first
     typed = it.plan(batch().replace_schema_metadata(None))
     assert typed is not first
-    assert typed.fingerprint != first.fingerprint
 
 
 def test_only_so_many_plans_are_kept():

@@ -30,7 +30,7 @@ def shaped(nesting, rows=EVENTS, keys=("id",), ids=None):
     parts = shape.apply(batch, ids or RowIds("load", 0))
     for part in parts:
         part.batch.validate(full=True)
-    assert [table.path for table in shape.tables] == [part.path for part in parts]
+    assert [table.path for table in shape.root.below()] == [part.path for part in parts]
     return {part.path: part for part in parts}
 
 
