@@ -23,8 +23,8 @@ from lakeload.model.mode import Overwrite
 from lakeload.model.progress import Progress, Silent
 from lakeload.model.table import TableSpec, TableState
 from lakeload.normalize.family import Family
-from lakeload.normalize.members import Member
 from lakeload.normalize.rules import RuleCount
+from lakeload.normalize.tables import Member
 from lakeload.normalize.tally import Tally
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.incremental import Incremental

@@ -72,25 +72,7 @@ class FileWriter:
         partition = [
             to_internal(value, kind.field_type) for value, kind in zip(file.partition, kinds, strict=True)
         ]
-        metrics = _Metrics()
-        for path, stats in file.stats.items():
-            column = columns.get(path)
-            if column is None:
-                raise TableError(
-                    "a file has a column the table lacks",
-                    table=self.table,
-                    column=".".join(path),
-                    place=file.path,
-                )
-            if column.required and stats.nulls and len(path) == 1:
-                raise TableError(
-                    "a required column holds nulls",
-                    table=self.table,
-                    column=path[0],
-                    place=file.path,
-                    hint="Another writer made the column required; fill the nulls in the source.",
-                )
-            metrics.add(column, stats, modes[path])
+        metrics = self._metrics(file, columns, modes)
         result = IcebergFile.from_args(
             content=DataFileContent.DATA,
             file_path=f"{self.location}/{file.path}",
@@ -111,6 +93,28 @@ class FileWriter:
         )
         result.spec_id = self.spec.spec_id
         return result
+
+    def _metrics(self, file: DataFile, columns: Mapping[Any, Any], modes: Mapping[Any, Any]) -> _Metrics:
+        metrics = _Metrics()
+        for path, stats in file.stats.items():
+            column = columns.get(path)
+            if column is None:
+                raise TableError(
+                    "a file has a column the table lacks",
+                    table=self.table,
+                    column=".".join(path),
+                    place=file.path,
+                )
+            if column.required and stats.nulls and len(path) == 1:
+                raise TableError(
+                    "a required column holds nulls",
+                    table=self.table,
+                    column=path[0],
+                    place=file.path,
+                    hint="Another writer made the column required; fill the nulls in the source.",
+                )
+            metrics.add(column, stats, modes[path])
+        return metrics
 
 
 @dataclass(slots=True)

@@ -20,8 +20,8 @@ from lakeload.errors import SchemaError
 from lakeload.model.nested_arrays import nulls
 from lakeload.model.text import to_text
 from lakeload.model.types import MAX_PRECISION, is_text
-from lakeload.normalize.detect import parse
 from lakeload.normalize.incoming import Path
+from lakeload.normalize.iso8601 import parse
 
 _Step = Callable[[pa.Array], pa.Array]
 
@@ -59,13 +59,11 @@ class Leaf:
         how: What it does, in a few words.
         steps: Done one after the other; each raises Arrow's exceptions where a value cannot be converted.
         path: Column path, for messages.
-        target: Type of the result.
     """
 
     how: str
     steps: tuple[_Step, ...]
     path: Path
-    target: pa.DataType
 
     def __call__(self, array: pa.Array) -> pa.Array:
         """The converted array.
@@ -74,30 +72,22 @@ class Leaf:
             Misfit: A value cannot be converted.
         """
         try:
-            return self.attempt(array)
+            for step in self.steps:
+                array = step(array)
         except (pa.ArrowException, OverflowError) as error:
-            raise Misfit(self.path, array, self.attempt, self.target) from error
-
-    def attempt(self, array: pa.Array) -> pa.Array:
-        """The same, but with the exceptions of the steps."""
-        for step in self.steps:
-            array = step(array)
+            raise Misfit(self.path) from error
         return array
 
 
 class Misfit(Exception):  # noqa: N818 - a signal within this package, turned into a SchemaError with the row
-    """Some value of `array` cannot be converted.
+    """Some value of an array cannot be converted.
 
     Args:
         path: Column path.
-        array: The leaf array that holds the value.
-        convert: The conversion that fails.
-        target: Type it had to fit.
     """
 
-    def __init__(self, path: Path, array: pa.Array, convert: _Step, target: pa.DataType) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(".".join(path))
-        self.path, self.array, self.convert, self.target = path, array, convert, target
 
 
 def leaf_conversion(
@@ -120,10 +110,10 @@ def leaf_conversion(
         SchemaError: There is no such conversion.
     """
     if pa.types.is_null(source):
-        return Leaf("null", (partial(_nulls, kind=target),), path, target)
+        return Leaf("null", (partial(_nulls, kind=target),), path)
     if same_bytes(source, target, top=top):
         check = _check(target)
-        return None if check is None else Leaf("check", (check,), path, target)
+        return None if check is None else Leaf("check", (check,), path)
     found = _by_hint(source, target, given) or _find(source, target)
     if found is None:
         raise SchemaError(
@@ -133,7 +123,7 @@ def leaf_conversion(
         )
     how, steps = found
     check = _check(target)
-    return Leaf(how, steps if check is None else (*steps, check), path, target)
+    return Leaf(how, steps if check is None else (*steps, check), path)
 
 
 def same_bytes(source: pa.DataType, target: pa.DataType, *, top: bool) -> bool:

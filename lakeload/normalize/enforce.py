@@ -170,7 +170,7 @@ class Verdict:
 
     def _refusal(self, found: Finding) -> SchemaError:
         frozen = self._contract.outcome(found.rule) == "freeze"
-        text = excerpt(found.first)
+        text = _excerpt(found.first)
         if found.target is None:
             what = f"the table has no such column for the value {text}"
         else:
@@ -182,7 +182,7 @@ class Verdict:
         )
 
 
-def excerpt(array: pa.Array) -> str:
+def _excerpt(array: pa.Array) -> str:
     """The first value of an array, at most 60 characters of it."""
     text = str(first_value(array))
     return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}…"

@@ -2,7 +2,7 @@
 
 The normalize stage of extract → normalize → write → commit, as the task sees it: raw batches in, batches of
 finished tables out. A batch is taken apart by the nesting policy (`shape`), each part gets the names and
-types of its table (`members`), and rows a contract or a rule does not let in leave all tables together: a
+types of its table (`tables`), and rows a contract or a rule does not let in leave all tables together: a
 row of the source is in the lake as a whole or not at all.
 """
 
@@ -20,14 +20,14 @@ from lakeload.errors import SchemaError
 from lakeload.model.rejection import Rejection
 from lakeload.model.table import TableSpec, TableState
 from lakeload.normalize.known import known_columns
-from lakeload.normalize.members import Member, Members
 from lakeload.normalize.naming import child_table_name
 from lakeload.normalize.numbered import NumberedBatch
-from lakeload.normalize.outline import Names
+from lakeload.normalize.outline import SourcePath
 from lakeload.normalize.payload import plain
 from lakeload.normalize.quarantine import quarantine_rows
 from lakeload.normalize.rules import RuleCount, Rules, without_values
 from lakeload.normalize.shape import Part, RowIds, Shape
+from lakeload.normalize.tables import Member, Tables
 from lakeload.normalize.tally import Tally
 
 _SHAPES_KEPT = 32
@@ -64,19 +64,19 @@ class Family:
         self._shapes: dict[bytes, Shape] = {}
         self._rows = 0
         self._ids = sha256(load_id.encode()).hexdigest()[:12]
-        self._members = Members(
+        self._tables = Tables(
             spec, formats=formats, state=state, children=children, load_id=load_id, loaded_at=loaded_at
         )
 
     @property
     def root(self) -> Member:
         """The resource's own table."""
-        return self._members.root
+        return self._tables.root
 
     @property
     def members(self) -> tuple[Member, ...]:
         """The tables this load knows, in the order to publish them: what is put aside, children, the root."""
-        return tuple(self._members)
+        return tuple(self._tables)
 
     @property
     def rule_counts(self) -> dict[str, RuleCount]:
@@ -88,7 +88,7 @@ class Family:
 
         Tables made elsewhere do not tell what their columns are called in the source.
         """
-        there = {m.path: m.state.schema for m in self._members.loaded if m.state and m.state.owned}
+        there = {m.path: m.state.schema for m in self._tables.loaded if m.state and m.state.owned}
         return known_columns(there) if there else None
 
     def take(self, batch: pa.RecordBatch) -> Iterator[tuple[Member, pa.RecordBatch]]:
@@ -132,7 +132,7 @@ class Family:
             self._shapes[key] = found
         return found
 
-    def _keys(self, shape: Shape) -> Names:
+    def _keys(self, shape: Shape) -> tuple[str, ...]:
         """The primary key in the source's names, where the user spells it as the table does."""
         nothing = pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in shape.schema], schema=shape.schema)
         (root, *_) = shape.apply(nothing, RowIds("", 0))
@@ -144,13 +144,13 @@ class Family:
         self, parts: Sequence[Part], source: NumberedBatch
     ) -> tuple[list[tuple[Part, Member, pa.RecordBatch]], list[Rejection]]:
         """Each part in its table's columns, and what does not fit, by rows of the source."""
-        made, rejections, lost = [], list[Rejection](), list[Names]()
+        made, rejections, lost = [], list[Rejection](), list[SourcePath]()
         for part in parts:
-            if part.path not in self._members and not part.batch.num_rows:
+            if part.path not in self._tables and not part.batch.num_rows:
                 continue  # no table until an element shows
             if any(part.path[: len(path)] == path for path in lost):
                 continue  # what is below a table that does not come to be goes with it
-            member = self._members.at(part.path)
+            member = self._tables.at(part.path)
             if member is None:
                 rejections.append(self._no_table(part.path, pc.unique(part.origin), source))
                 lost.append(part.path)
@@ -169,7 +169,7 @@ class Family:
             return []
         return self._rules.check(root, source.numbering(None))
 
-    def _no_table(self, path: Names, rows: pa.Array, source: NumberedBatch) -> Rejection:
+    def _no_table(self, path: SourcePath, rows: pa.Array, source: NumberedBatch) -> Rejection:
         """Rows that need a table the contract does not let come to be."""
         outcome = self._spec.contract.outcome("tables")
         name = child_table_name(self._spec.name, path) if path else self._spec.name
@@ -192,7 +192,7 @@ class Family:
         kept = [found for found in rejections if found.outcome == "quarantine"]
         if not kept:
             return
-        aside = self._members.quarantine()
+        aside = self._tables.quarantine()
         names = self.root.normalizer.names_of(source.batch.schema)
         rows = quarantine_rows(source.batch, kept, source.numbering(None), names)
         yield aside, aside.normalizer.apply(rows).batch

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from lakeload.model.evolution import find
+from lakeload.model.naming import SYSTEM
 from lakeload.model.schema import children, with_children
-from lakeload.model.table import LOAD_COLUMNS
+from lakeload.model.table import LOAD_COLUMNS, TableSpec
 from lakeload.model.types import storage_type
 from lakeload.normalize.incoming import Path, incoming_type
 from lakeload.normalize.names import Names
+from lakeload.normalize.outline import SourcePath
+from lakeload.normalize.shape import RowIds, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,31 @@ class Hint:
         """Whether rows without a value at this path are refused."""
         field = find(pa.schema([self.field]), path)
         return field is not None and not field.nullable
+
+
+def hints_by_table(spec: TableSpec) -> dict[SourcePath, pa.Schema]:
+    """What the user asks of each table of a family: the declared columns, shaped as the data will be.
+
+    Args:
+        spec: What the resource wants; its hints say what a row of the source has.
+
+    Example:
+        >>> from lakeload.model.nesting import Nesting
+        >>> lines = pa.list_(pa.struct([("n", pa.int32())]))
+        >>> spec = TableSpec("orders", pa.schema([("lines", lines)]), nesting=Nesting("tables"))
+        >>> hints_by_table(spec)[("lines",)].field("n").type
+        DataType(int32)
+    """
+    if spec.schema is None:
+        return {}
+    shape = Shape.compile(spec.schema, spec.nesting, (), spec.name)
+    nothing = pa.RecordBatch.from_arrays(
+        [pa.nulls(0, kind) for kind in spec.schema.types], schema=spec.schema
+    )
+    return {
+        part.path: pa.schema([one for one in part.batch.schema if SYSTEM not in (one.metadata or {})])
+        for part in shape.apply(nothing, RowIds("", 0))
+    }
 
 
 def read_hints(

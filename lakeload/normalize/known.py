@@ -13,10 +13,10 @@ import pyarrow as pa
 from lakeload.model.naming import source_of, source_parts
 from lakeload.model.schema import children, with_children
 from lakeload.model.table import SYSTEM_COLUMNS
-from lakeload.normalize.outline import VALUE, Names
+from lakeload.normalize.outline import VALUE, SourcePath
 
 
-def known_columns(tables: Mapping[Names, pa.Schema]) -> pa.Schema:
+def known_columns(tables: Mapping[SourcePath, pa.Schema]) -> pa.Schema:
     """The rows of the source, as far as their tables tell.
 
     Args:
@@ -58,7 +58,7 @@ def _descend(tree: _Tree, path: Iterable[str]) -> _Tree:
     return tree
 
 
-def _fields(tree: _Tree, path: Names, lists: set[Names]) -> Iterable[pa.Field]:
+def _fields(tree: _Tree, path: SourcePath, lists: set[SourcePath]) -> Iterable[pa.Field]:
     for name, below in tree.items():
         if not isinstance(below, dict):
             yield pa.field(name, below)

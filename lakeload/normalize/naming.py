@@ -48,8 +48,6 @@ from lakeload.errors import SchemaError
 from lakeload.model.naming import MAX_NAME_BYTES, Naming, Parts, Policy, source_text
 from lakeload.normalize.reserved_words import RESERVED_WORDS
 
-MAX_BYTES = MAX_NAME_BYTES
-
 RESERVED = "_lakeload_"
 UNNAMED = "unnamed"
 JOINT = "__"
@@ -60,7 +58,7 @@ _RUN = re.compile(r"_+")
 _UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff,;{}()=.]+")
 
 
-def column_name(raw: str, naming: Naming = "snake_case", max_length: int = MAX_BYTES) -> str:
+def column_name(raw: str, naming: Naming = "snake_case", max_length: int = MAX_NAME_BYTES) -> str:
     """The column's name in the lake.
 
     Args:
@@ -80,7 +78,7 @@ def column_name(raw: str, naming: Naming = "snake_case", max_length: int = MAX_B
     return shortened(_spelled(raw, naming), raw, max_length)
 
 
-def path_name(parts: Parts, naming: Naming = "snake_case", max_length: int = MAX_BYTES) -> str:
+def path_name(parts: Parts, naming: Naming = "snake_case", max_length: int = MAX_NAME_BYTES) -> str:
     """The name of a column that flattening moved up: the names of all steps, joined.
 
     Raises:
@@ -112,28 +110,27 @@ def table_name(raw: str) -> str:
     return shortened(f"t_{name}" if name[0].isdigit() else name, raw)
 
 
-def child_table_name(root: str, parts: Sequence[str], max_length: int = MAX_BYTES) -> str:
+def child_table_name(root: str, parts: Sequence[str]) -> str:
     """The name of the table that takes the elements of a list.
 
     Args:
         root: Name of the root table, in the lake.
         parts: Names in the source's spelling, from the record down to the list.
-        max_length: Longest name, in bytes of UTF-8.
 
     Example:
         >>> child_table_name("orders", ["lineItems", "Taxes"])
         'orders__line_items__taxes'
     """
     whole = JOINT.join([root, *(_spelled(part, "snake_case") for part in parts)])
-    return shortened(whole, json.dumps([root, *parts]), max_length)
+    return shortened(whole, json.dumps([root, *parts]))
 
 
-def shortened(name: str, raw: str, max_length: int = MAX_BYTES) -> str:
+def shortened(name: str, raw: str, max_length: int = MAX_NAME_BYTES) -> str:
     """The name itself if it is short enough, else its beginning and a tail that tells raw names apart."""
     return name if len(name.encode()) <= max_length else with_tail(name, raw, max_length)
 
 
-def with_tail(name: str, raw: str, max_length: int = MAX_BYTES, digits: int = 8) -> str:
+def with_tail(name: str, raw: str, max_length: int = MAX_NAME_BYTES, digits: int = 8) -> str:
     """The name, cut where it is too long, and a hash of what the source calls it.
 
     Example:

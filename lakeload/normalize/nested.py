@@ -64,7 +64,7 @@ def conversion(
     if pa.types.is_map(source) and pa.types.is_map(target):
         return _map(source, target, path, given)
     if pa.types.is_nested(source) and pa.types.is_string(target):
-        return Leaf("to text", (partial(_named, kind=source), to_text), path, target)
+        return Leaf("to text", (partial(_named, kind=source), to_text), path)
     return leaf_conversion(source, target, path, top=top, given=given)
 
 

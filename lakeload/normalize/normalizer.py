@@ -90,11 +90,6 @@ class Normalizer:
         return self._table.finished[0]
 
     @property
-    def last_column_id(self) -> int:
-        """Largest field id in use."""
-        return self._table.finished[1]
-
-    @property
     def changes(self) -> tuple[SchemaChange, ...]:
         """How `schema` differs from the table's; empty for a new table.
 
@@ -114,14 +109,14 @@ class Normalizer:
         if self._state is None or name not in self._state.schema.names:
             return None
         kind = self._state.schema.field(name).type
-        told_by_text = (
+        inferred = (
             pa.types.is_integer(kind)
             or pa.types.is_floating(kind)
             or pa.types.is_boolean(kind)
             or pa.types.is_binary(kind)
             or pa.types.is_string(kind)
         )
-        return None if told_by_text or children(kind) else kind
+        return None if inferred or children(kind) else kind
 
     def is_text(self, raw: str) -> bool:
         """Whether the column holds text, as far as this load knows by now."""

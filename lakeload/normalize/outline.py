@@ -25,7 +25,7 @@ from lakeload.model.types import is_list
 from lakeload.normalize.rebuild import AsMap, AsText, Each, Members, Rebuild, Values
 from lakeload.normalize.type_parts import unwrap
 
-Names: TypeAlias = tuple[str, ...]
+SourcePath: TypeAlias = tuple[str, ...]
 
 VALUE = "value"
 """Column of a child table whose elements are no structs."""
@@ -41,7 +41,7 @@ class Column:
         step: What is done to it; `None` when it stays as it is.
     """
 
-    path: Names
+    path: SourcePath
     field: pa.Field
     step: Rebuild | None
 
@@ -79,14 +79,14 @@ class Outline:
         children: Child tables, in order.
     """
 
-    path: Names
-    way: Names
+    path: SourcePath
+    way: SourcePath
     nodes: tuple[Node, ...]
     fields: tuple[pa.Field, ...]
     children: tuple[Outline, ...]
 
     @classmethod
-    def of(cls, path: Names, way: Names, nodes: tuple[Node, ...]) -> Outline:
+    def of(cls, path: SourcePath, way: SourcePath, nodes: tuple[Node, ...]) -> Outline:
         """The table of these nodes, its columns named."""
         found = list(_walk(nodes))
         columns = [node for node in found if isinstance(node, Column)]
@@ -119,9 +119,9 @@ class _Place:
         level: Level of nesting, columns being 1.
     """
 
-    path: Names
-    table: Names
-    column: Names
+    path: SourcePath
+    table: SourcePath
+    column: SourcePath
     field: pa.Field
     level: int
 

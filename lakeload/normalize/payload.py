@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from lakeload.errors import SourceError
 from lakeload.model.leaf_text import uuid_text
+from lakeload.model.nested_arrays import as_list, dense, members
 from lakeload.model.text import to_json
 from lakeload.model.types import is_list, is_uuid
 
@@ -119,11 +120,30 @@ def _plain_column(column: pa.Array, field: pa.Field) -> pa.Array:
         return _plain_column(column.dictionary, field).take(column.indices)
     if pa.types.is_run_end_encoded(kind):
         return _plain_column(pc.run_end_decode(column), field)
+    if isinstance(kind, pa.BaseExtensionType) and not is_uuid(kind):
+        return _plain_column(column.storage, field)
+    if pa.types.is_nested(kind) and not pa.types.is_union(kind):
+        return _plain_nested(column, field.type)
     try:
         return uuid_text(column) if is_uuid(kind) else column.cast(field.type)
     except pa.ArrowNotImplementedError:  # encodings deep inside: by way of the text
         single = pa.RecordBatch.from_arrays([column], [field.name])
         return decode(encode(single).to_pylist(), pa.schema([field])).column(0)
+
+
+def _plain_nested(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The same part by part: Arrow's own cast of views of lists loses elements."""
+    mask = column.is_null() if column.null_count else None
+    if pa.types.is_struct(kind):
+        parts = [_plain_column(part, inner) for part, inner in zip(members(column), kind, strict=True)]
+        return pa.StructArray.from_arrays(parts, fields=list(kind), mask=mask)
+    offsets, values = dense(as_list(column) if pa.types.is_map(kind) else column)
+    offsets = offsets.cast(pa.int32())
+    if pa.types.is_map(kind):
+        keys = _plain_column(values.field(0), kind.key_field)
+        items = _plain_column(values.field(1), kind.item_field)
+        return pa.MapArray.from_arrays(offsets, keys, items, kind, mask=mask)
+    return pa.ListArray.from_arrays(offsets, _plain_column(values, kind.value_field), kind, mask=mask)
 
 
 def _unlike(row: int, error: Exception) -> SourceError:

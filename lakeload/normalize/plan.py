@@ -31,12 +31,11 @@ class Refused(Exception):  # noqa: N818 - a signal within this package, answered
     """Some values have no place in the table whatever they are.
 
     Args:
-        findings: Where and what; at least one.
+        path: Where the first of them are.
     """
 
-    def __init__(self, findings: list[Finding]) -> None:
-        super().__init__(".".join(findings[0].path))
-        self.findings = findings
+    def __init__(self, path: Path) -> None:
+        super().__init__(".".join(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +185,7 @@ class NormalizePlan:
         for stray in self.strays:
             stray.take(batch, found)
         if found:
-            raise Refused(found)
+            raise Refused(found[0].path)
         return arrays
 
     def assemble(self, arrays: list[pa.Array]) -> pa.RecordBatch:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from lakeload.model.rejection import SOURCE_ROW, Rejection
 from lakeload.model.values import schema_to_text
+from lakeload.normalize.naming import JOINT
 from lakeload.normalize.payload import encode, plain, value_text
 
 ATTEMPT = b"lakeload.attempt"
@@ -101,9 +102,20 @@ def _told(aside: Sequence[Rejection]) -> tuple[pa.Array, pa.Array, pa.Array]:
     table = table.sort_by([("row", "ascending"), ("by", "ascending")])
     grouped = table.group_by("row", use_threads=False).aggregate([("by", "list")]).combine_chunks()
     rows, by = (_one(grouped.column(name)) for name in ("row", "by_list"))
-    said = pa.array([found.reason for found in aside], pa.string()).take(by.values)
+    first = pc.list_element(by, 0)
+    # `path` is of the first reason: another one about another column has to name it, as those of rules do.
+    paths = pa.array([".".join(found.path) for found in aside], pa.string())
+    elsewhere = pc.not_equal(paths.take(by.values), paths.take(first.take(pc.list_parent_indices(by))))
+    plainly = pa.array([found.reason for found in aside], pa.string()).take(by.values)
+    named = pa.array([_named(found) for found in aside], pa.string()).take(by.values)
+    said = pc.if_else(elsewhere, named, plainly)
     reasons = pc.binary_join(pa.ListArray.from_arrays(by.offsets, said), "; ")
-    return rows, pc.list_element(by, 0), reasons
+    return rows, first, reasons
+
+
+def _named(found: Rejection) -> str:
+    by_contract = found.rule in ("columns", "types") and found.path
+    return f"{'.'.join(found.path)}: {found.reason}" if by_contract else found.reason
 
 
 def _values(
@@ -129,7 +141,10 @@ def _at(payload: pa.RecordBatch, path: tuple[str, ...], names: Mapping[str, str]
     """What lies at a path in the rows of the source, or the nearest thing around it."""
     if not path:
         return None
-    found = [name for name in payload.schema.names if names.get(name, name) == path[0]]
+    called = {name: names.get(name, name) for name in payload.schema.names}
+    found = [name for name in called if called[name] == path[0]]
+    # A flattened member is not there by itself.
+    found = found or [name for name in called if path[0].startswith(f"{called[name]}{JOINT}")]
     if len(found) != 1:
         return None
     column = payload.column(found[0])

@@ -33,9 +33,9 @@ from lakeload.model.naming import SYSTEM
 from lakeload.model.nested_arrays import Elements, bare, elements, members
 from lakeload.model.nesting import Nesting
 from lakeload.model.table import INDEX, PARENT_ID, ROOT_ID, ROW_ID
-from lakeload.normalize.outline import Column, Names, Node, Outline, Spread, Unnest, outline
+from lakeload.normalize.outline import Column, Node, Outline, SourcePath, Spread, Unnest, outline
 from lakeload.normalize.rebuild import Rebuild, first_refused, refused_as
-from lakeload.normalize.unnest import child_ids, root_ids
+from lakeload.normalize.row_ids import child_ids, root_ids
 
 _MARK = {SYSTEM: b"1"}
 _ROW_ID = pa.field(ROW_ID, pa.string(), nullable=False, metadata=_MARK)
@@ -71,7 +71,7 @@ class Part:
         origin: Index of the root row each row comes from, int64; `None` for the root itself.
     """
 
-    path: Names
+    path: SourcePath
     batch: pa.RecordBatch
     origin: pa.Array | None
 
@@ -101,12 +101,12 @@ class Shape:
 
     schema: pa.Schema
     table: str
-    keys: Names
+    keys: tuple[str, ...]
     root: Outline
     identity: bool
 
     @classmethod
-    def compile(cls, schema: pa.Schema, nesting: Nesting, keys: Names, table: str) -> Shape:
+    def compile(cls, schema: pa.Schema, nesting: Nesting, keys: tuple[str, ...], table: str) -> Shape:
         """Decide what becomes of every nested value of a schema.
 
         Args:
@@ -247,7 +247,7 @@ class _Found:
         origin: Index of the root row of each row; `None` for the root.
     """
 
-    def __init__(self, path: Names, origin: pa.Array | None) -> None:
+    def __init__(self, path: SourcePath, origin: pa.Array | None) -> None:
         self._path, self._origin = path, origin
         self.columns: list[pa.Array] = []
         self.lists: list[tuple[Outline, pa.Array]] = []

@@ -19,7 +19,7 @@ from lakeload.model.types import is_list, storage_type, widen
 from lakeload.normalize.coerce import Convert
 from lakeload.normalize.incoming import Path, incoming_type
 from lakeload.normalize.nested import conversion
-from lakeload.normalize.type_parts import fields_by_name, inner_types, kind_of, unwrap
+from lakeload.normalize.type_parts import fields_by_name, inner_types, is_written_as_text, kind_of, unwrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +153,6 @@ def _inner(
     ]
 
 
-_WRITTEN_AS_TEXT = (
-    pa.types.is_timestamp,
-    pa.types.is_date,
-    pa.types.is_time,
-    pa.types.is_decimal,
-    pa.types.is_binary,
-)
-
-
 def _of_one_kind(source: pa.DataType, target: pa.DataType, *, untyped: bool) -> bool:
     if pa.types.is_string(target):
         return True
@@ -173,7 +164,7 @@ def _of_one_kind(source: pa.DataType, target: pa.DataType, *, untyped: bool) -> 
         return False
     if stored is None or wanted is None:
         return True
-    if untyped and pa.types.is_string(stored) and any(test(wanted) for test in _WRITTEN_AS_TEXT):
+    if untyped and pa.types.is_string(stored) and is_written_as_text(wanted):
         return True
     return (_is_number(stored) and _is_number(wanted)) or widen(stored, wanted) is not None
 

@@ -45,6 +45,11 @@ def kind_of(kind: pa.DataType) -> str:
     return "list" if is_list(kind) else str(kind)
 
 
+def is_written_as_text(kind: pa.DataType) -> bool:
+    """Whether sources without such a type write values of this storage type as text."""
+    return bool(pa.types.is_temporal(kind) or pa.types.is_binary(kind) or pa.types.is_decimal(kind))
+
+
 def types_within(kind: pa.DataType | None, count: int) -> tuple[pa.DataType | None, ...]:
     """Types of a list's elements (1), or of a map's keys and values (2), where the kind is such a one."""
     found = [] if kind is None or pa.types.is_struct(kind) else children(kind)

@@ -2,7 +2,7 @@
 
 Part of deciding types. JSON and Python rows write dates and times as text: a column, member, element or map
 value of text that the table does not have yet becomes a date or timestamp when all its values in the batch
-are, by `detect`; one that has no value yet is held back until one shows. What is decided once stays: a later
+are, by `iso8601`; one that has no value yet is held back until one shows. What is decided once stays: a later
 value that is no date follows the contract. And a column without values asks for no change of its type.
 """
 
@@ -13,9 +13,9 @@ import pyarrow as pa
 from lakeload.model.nested_arrays import as_list, bare, elements, members
 from lakeload.model.schema import children
 from lakeload.model.types import is_list, is_text
-from lakeload.normalize.detect import detected
 from lakeload.normalize.incoming import Path
-from lakeload.normalize.type_parts import fields_by_name, kind_of, unwrap
+from lakeload.normalize.iso8601 import detected
+from lakeload.normalize.type_parts import fields_by_name, is_written_as_text, kind_of, unwrap
 
 
 def seen_type(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> tuple[pa.DataType, bool]:
@@ -43,7 +43,7 @@ def seen_type(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> 
         if known is None:
             return _text_type(array, kind)
         # Only text can tell such a value here, so what the text says is judged value by value.
-        return (known if is_text(kind) and _told_by_text(known) else kind), False
+        return (known if is_text(kind) and is_written_as_text(known) else kind), False
     if known is not None and (not children(known) or kind_of(known) != kind_of(kind)):
         return kind, False
     if pa.types.is_struct(kind):
@@ -107,15 +107,6 @@ def has_values(batch: pa.RecordBatch, renamed: pa.Schema, path: Path) -> bool:
             return True
         array, kind = bare(array), unwrap(kind)
     return bool(array.null_count < len(array))
-
-
-def _told_by_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_temporal(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_decimal(kind)
-    )
 
 
 def _has_text(kind: pa.DataType) -> bool:

@@ -29,6 +29,9 @@ from lakeload.errors import SchemaError
 NIGHTLY = 1_300
 """Examples per test and format in the nightly profile: ten tests, two formats."""
 
+# A thousand loads of families of tables take minutes, on a busy machine many.
+pytestmark = pytest.mark.timeout(300 if settings().max_examples < 500 else 3600)
+
 FORMS = st.sampled_from(["rows", "lines", "array"])
 
 

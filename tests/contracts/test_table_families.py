@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -158,3 +159,50 @@ def test_a_cursor_moves_past_rows_that_were_all_put_aside(place: Place) -> None:
     assert first.tables["t"].quarantined_rows == 1
     assert (again.tables["t"].quarantined_rows, again.sequence) == (0, None)
     assert len(rows(place, "t__quarantine")) == 1
+
+
+@pytest.mark.parametrize("first", ["the list", "the rejected row"])
+def test_a_list_called_quarantine_stays_apart_from_rows_put_aside(local_place: Place, first: str) -> None:
+    loads = [[{"id": 1, "quarantine": [{"a": 1}]}], [{"id": None, "quarantine": [{"a": 2}]}]]
+    for data in loads if first == "the list" else loads[::-1]:
+        local_place.load(data, nesting="tables", rules=["id not null"])
+    assert [json.loads(row["payload"])["quarantine"] for row in rows(local_place, "t__quarantine")] == [
+        [{"a": 2}]
+    ]
+    (child,) = set(local_place.lake().tables()) - {"t", "t__quarantine"}
+    assert [row["a"] for row in rows(local_place, child)] == [1]
+
+
+def test_declared_types_hold_for_what_nesting_makes_of_objects_and_lists(local_place: Place) -> None:
+    lines = pa.list_(pa.struct([pa.field("n", pa.int32(), nullable=False), ("sku", pa.string())]))
+    types = {"id": pa.int32(), "to": pa.struct([("zip", pa.string()), ("from", pa.date32())]), "lines": lines}
+    orders = [
+        {
+            "id": 1,
+            "to": {"zip": "2024-01-01", "from": "2024-01-01"},
+            "lines": [{"n": "7", "sku": "2024-01-01"}],
+        },
+        {"id": 2},
+    ]
+    for data in (orders[:1], orders[1:]):
+        local_place.load(data, nesting="tables", schema=types, primary_key="id")
+    day = dt.date(2024, 1, 1)
+    assert rows(local_place, "t") == [
+        {"id": 1, "to__zip": "2024-01-01", "to__from": day, "_lakeload_row_id": "1"},
+        {"id": 2, "to__zip": None, "to__from": None, "_lakeload_row_id": "2"},
+    ]
+    (line,) = rows(local_place, "t__lines")
+    assert (line["n"], line["sku"]) == (7, "2024-01-01")
+    assert local_place.table("t__lines").schema().field("n").type == pa.int32()
+    with pytest.raises(ll.SchemaError, match=r"a required column has no value \(table t__lines, column n"):
+        local_place.load([{"id": 3, "lines": [{"sku": "a"}]}], nesting="tables", schema=types)
+
+
+def test_a_row_put_aside_tells_every_column_that_is_to_blame(local_place: Place) -> None:
+    local_place.load([{"id": 1, "to": {"zip": 1}, "lines": [{"n": 1}]}], nesting="tables")
+    bad = {"id": 2, "to": {"zip": "x"}, "lines": [{"n": "y"}]}
+    local_place.load([bad], nesting="tables", contract={"types": "quarantine"})
+    (row,) = rows(local_place, "t__quarantine")
+    wrong = "a string value cannot be stored exactly as int64"
+    assert (row["path"], row["reason"]) == ("to__zip", f"{wrong}; lines.n: {wrong}")
+    assert json.loads(row["value"]) == {"zip": "x"}

@@ -404,3 +404,23 @@ def test_overwrite_may_bring_a_new_column(place: Place) -> None:
     place.load(pa.table({"id": [1]}))
     place.load(pa.table({"id": [2], "extra": ["x"]}), mode=ll.Overwrite())
     place.holds(pa.table({"id": [2], "extra": ["x"]}))
+
+
+def test_objects_with_required_members_may_be_missing(place: Place) -> None:
+    inner = pa.struct([pa.field("day", pa.date32(), nullable=False)])
+    parts = pa.list_(pa.struct([pa.field("n", pa.int32(), nullable=False)]))
+    to = pa.struct([pa.field("zip", pa.string(), nullable=False), ("inner", inner), ("parts", parts)])
+    full = {"zip": "x", "inner": {"day": dt.date(2024, 1, 1)}, "parts": [{"n": 1}, None]}
+    bare = {"zip": "y", "inner": None, "parts": []}
+    given = [
+        [{"id": 1}, {"id": 2, "to": None}],
+        [{"id": 3, "to": full}, {"id": 4}, {"id": 5, "to": bare}],
+    ]
+    for data in given:
+        place.load(data, schema={"id": pa.int64(), "to": to})
+    place.load([{"id": 6}, {"id": 7, "to": bare}])
+    expected = {1: None, 2: None, 3: full, 4: None, 5: bare, 6: None, 7: bare}
+    for reader, data in place.read().items():
+        assert {row["id"]: row["to"] for row in data.to_pylist()} == expected, reader
+    with pytest.raises(ll.SchemaError, match=r"a required column has no value.*to\.zip, row 2"):
+        place.load([{"id": 8, "to": full}, {"id": 9, "to": {"zip": None}}], schema={"to": to})

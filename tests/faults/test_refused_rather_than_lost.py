@@ -111,3 +111,18 @@ def test_an_error_after_the_files_are_closed_leaves_no_file_behind(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         ll.load([{"a": 1}], tmp_path, table="t", progress=Interrupted())
     assert list(tmp_path.rglob("*.parquet")) == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [{"id": 1, "_lakeload_row": 7}],
+        b'{"id": 1, "_lakeload_row": 7}',
+        pa.table({"id": [1], "_lakeload_row": [7]}),
+    ],
+    ids=["rows", "json", "arrow"],
+)
+@pytest.mark.parametrize("contract", ["evolve", {"types": "quarantine"}], ids=["evolve", "quarantine"])
+def test_a_column_called_like_the_numbers_of_rows_is_refused(data, contract, tmp_path):
+    with pytest.raises(ll.SchemaError, match="'_lakeload_row' is reserved"):
+        ll.load(data, tmp_path, table="t", contract=contract)

@@ -8,7 +8,7 @@ so that no value changes because of another row. What is new in a row that fits 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
@@ -117,6 +117,9 @@ class _Sorter:
             self.place(indices[:half])
             self.place(indices[half:])
             return
+        if mixed:
+            _as_text(seen, self.groups[0].seen)
+            mixed = self._mixed(seen)
         for group in self.groups[1:]:
             merged = group.seen.merge(seen)
             # A row that is mixed in itself is text by itself, and makes others text in the same place.
@@ -140,6 +143,28 @@ class _Sorter:
             if column.item is not None:
                 todo.append(((*path, "[]"), column.item))
         return frozenset(found)
+
+
+def _as_text(seen: Observed, learned: Observed) -> None:
+    """Make text as a whole of objects and lists that hold several kinds, where text is stored."""
+    if pa.types.is_string(learned.type()):
+        if any(part.is_mixed for part in _below(seen)):
+            seen.kinds.add("string")
+        return
+    for name, member in seen.fields.items():
+        there = learned.value or learned.fields.get(name)
+        if there is not None:
+            _as_text(member, there)
+    for inner, there in ((seen.item, learned.item), (seen.value, learned.value)):
+        if inner is not None and there is not None:
+            _as_text(inner, there)
+
+
+def _below(seen: Observed) -> Iterator[Observed]:
+    for part in (*seen.fields.values(), seen.item, seen.value):
+        if part is not None:
+            yield part
+            yield from _below(part)
 
 
 def _keeps(old: Observed, new: Observed) -> bool:

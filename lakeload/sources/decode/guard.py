@@ -34,6 +34,7 @@ _PYTHON: dict[str, Any] = {
     "naive timestamp": Annotated[dt.datetime, msgspec.Meta(tz=False)],
     "timestamp": Annotated[dt.datetime, msgspec.Meta(tz=True)],
 }
+_PLAIN = {"boolean", "integer", "string", "list", "map"}
 _TOGETHER = (frozenset({"integer", "number"}), frozenset({"integer", "decimal"}))
 """Kinds of one type that Arrow converts exactly."""
 
@@ -87,6 +88,18 @@ def _goes_as_it_is(seen: Observed) -> bool:
 def _is_text_for_good(seen: Observed) -> bool:
     """Whether values of every kind are written as text, and no value can change that."""
     return seen.kinds != {"string"} and pa.types.is_string(seen.type())
+
+
+def json_kind(seen: Observed) -> Any:
+    """The type msgspec decodes JSON values with that need no guard then; `Any` where the values need one.
+
+    It rounds numbers into floats, takes text for decimals, and makes objects of its own of structs.
+    """
+    return _or_null(seen) if _is_plain(seen) else Any
+
+
+def _is_plain(seen: Observed) -> bool:
+    return len(seen.kinds) <= 1 and seen.kinds <= _PLAIN and all(map(_is_plain, _below(seen)))
 
 
 def is_sayable(name: str) -> bool:

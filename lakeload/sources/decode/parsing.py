@@ -9,29 +9,24 @@ records before, and built as those of Python rows are.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
 from lakeload.model.memory import pool
 from lakeload.sources.decode.coerce import Hint
+from lakeload.sources.decode.cut import Cutter
+from lakeload.sources.decode.guard import json_kind
 from lakeload.sources.decode.infer import EXACT_IN_DOUBLE, Observed
 from lakeload.sources.decode.lift import TooLargeError
-from lakeload.sources.decode.literals import exact_number, rounds
+from lakeload.sources.decode.literals import rounds
 from lakeload.sources.decode.plan import Plan
-from lakeload.sources.decode.records import may_have_duplicates
 from lakeload.sources.decode.rows import RowDecoder
 
 _OBJECT = re.compile(rb"\s*\{")
 _NULL_RECORD = re.compile(rb"\}\s*null")
-_RECORDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_VALUES = msgspec.json.Decoder(float_hook=exact_number)
-_ENCODER = msgspec.json.Encoder()
 
 
 class _Unparsable(Exception):  # noqa: N818 - a finding, not an error
@@ -45,6 +40,7 @@ class Parsing:
     Args:
         schema: Types of the members of a record that the parser builds.
         maps: The other members, which hold maps, if there are any.
+        cutter: Cuts these out.
         names: All members, in their order.
         doubles: Whether doubles are among them, into which the parser rounds.
         doubted: Columns that hold doubles or decimals, at any depth: numbers the parser may have changed.
@@ -52,6 +48,7 @@ class Parsing:
 
     schema: pa.Schema
     maps: Plan | None = None
+    cutter: Cutter | None = field(default=None, compare=False)
     names: tuple[str, ...] = ()
     doubles: bool = False
     doubted: frozenset[str] = frozenset()
@@ -82,17 +79,20 @@ class Parsing:
             else:
                 declared = hint(name) is not None
                 fields.append(pa.field(name, rows.plan_type.field(name).type if declared else own))
-        doubles = {field.name for field in fields if _has(field.type, pa.types.is_floating)}
+        doubles = {column.name for column in fields if _has(column.type, pa.types.is_floating)}
         decimals = {
-            field.name
-            for field in fields
-            if _has(field.type, pa.types.is_decimal)
-            and not (pa.types.is_decimal(field.type) and hint(field.name) is not None)
+            column.name
+            for column in fields
+            if _has(column.type, pa.types.is_decimal)
+            and not (pa.types.is_decimal(column.type) and hint(column.name) is not None)
         }
+        names = tuple(rows.learned.fields)
+        plan = rows.plan(maps) if maps else None
         return cls(
             pa.schema(fields),
-            rows.plan(maps) if maps else None,
-            tuple(rows.learned.fields),
+            plan,
+            None if plan is None else Cutter(names, {name: json_kind(plan.columns[name]) for name in maps}),
+            names,
             bool(doubles),
             frozenset(doubles | decimals),
         )
@@ -102,20 +102,24 @@ class Parsing:
         # The parser crashes the process on a block that begins with `null`.
         if not _OBJECT.match(piece) or not (piece.isascii() or _is_utf8(piece)):
             return None
-        if self.maps is None:
+        if self.maps is None or self.cutter is None:
             return self._parsed(piece)
-        cut = _cut_out(piece, self.maps.columns)
-        table = None if cut is None else self._parsed(cut[0])
-        if cut is None or table is None:
+        cut = self.cutter.cut(piece)
+        if cut is None:
             return None
         try:
-            maps = self.maps.decode(cut[1])
+            maps = self.maps.decode(cut[1], judged=self.cutter.judged)
         except TooLargeError:
             return None
-        if maps is None or len(maps) != table.num_rows:
+        if maps is None:
             return None
-        for field in self.maps.kind:
-            table = table.append_column(field, maps.field(field.name))
+        if not len(self.schema):
+            return pa.Table.from_batches([pa.RecordBatch.from_struct_array(maps)])
+        table = self._parsed(cut[0])
+        if table is None or table.num_rows != len(maps):
+            return None
+        for column in self.maps.kind:
+            table = table.append_column(column, maps.field(column.name))
         return table.select(self.names)
 
     def _parsed(self, piece: bytes) -> pa.Table | None:
@@ -130,24 +134,10 @@ class Parsing:
         # of them follows a brace.
         if all(column.null_count for column in table.columns) and _NULL_RECORD.search(piece):
             return None
-        for field, column in zip(table.schema, table.columns, strict=True):
-            if field.name in self.doubted and not all(
-                _exact_leaves(chunk, long=long) for chunk in column.chunks
-            ):
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            if name in self.doubted and not all(_exact_leaves(chunk, long=long) for chunk in column.chunks):
                 return None
         return table
-
-
-def _cut_out(piece: bytes, names: Collection[str]) -> tuple[bytes, list[dict[str, Any]]] | None:
-    """The records without some members, and these decoded; `None` where a record is malformed or odd."""
-    try:
-        records = _RECORDS.decode_lines(piece)
-        found = [{name: record.pop(name) for name in names if name in record} for record in records]
-        rest = _ENCODER.encode_lines(records)
-        rows: list[dict[str, Any]] = _VALUES.decode(_ENCODER.encode(found))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ArithmeticError):
-        return None
-    return None if may_have_duplicates(piece, [msgspec.Raw(rest), rows]) else (rest, rows)
 
 
 def _parse(piece: bytes, schema: pa.Schema) -> pa.Table | None:

@@ -71,8 +71,12 @@ class Plan:
             kind, pa.struct([field for field in kind if field.name in usual]), columns, odd, guard, wanted
         )
 
-    def decode(self, rows: Sequence[dict[str, Any]]) -> pa.Array | None:
+    def decode(self, rows: Sequence[dict[str, Any]], *, judged: bool = False) -> pa.Array | None:
         """The rows as structs of the types learned; `None` if they are a surprise.
+
+        Args:
+            rows: Dicts.
+            judged: The guard has nothing to say: the rows were decoded with its types.
 
         Raises:
             TooLargeError: Fewer rows at a time would do.
@@ -80,7 +84,7 @@ class Plan:
         if self.guard is None:
             return None
         try:
-            usual = _guarded(rows, self.guard, self.usual)
+            usual = _guarded(rows, None if judged else self.guard, self.usual)
             if usual is None or len(self.usual) == len(self.kind):
                 return usual
             arrays = [
@@ -123,12 +127,12 @@ def _is_judged(seen: Observed, wanted: pa.DataType | None) -> bool:
     return (wanted is None or pa.types.is_nested(wanted)) and is_judged(seen)
 
 
-def _guarded(rows: Sequence[dict[str, Any]], guard: Guard, kind: pa.DataType) -> pa.Array | None:
+def _guarded(rows: Sequence[dict[str, Any]], guard: Guard | None, kind: pa.DataType) -> pa.Array | None:
     """The rows as structs; `None` if the guard refuses any."""
     parts = []
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
-        if not guard.accepts(part):
+        if guard is not None and not guard.accepts(part):
             return None
         parts.append(pa.array(part, type=kind, memory_pool=pool()))
         if isinstance(parts[-1], pa.ChunkedArray):

@@ -1,9 +1,12 @@
 """Members and elements as a reader means them, when the buffers hold more than that."""
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from lakeload.model.nested_arrays import dense, elements, members
+from lakeload.model.nested_arrays import dense, elements, members, settled
+from lakeload.model.relabel import relabel
+from lakeload.model.schema import children, with_children
 
 KINDS = [
     pa.list_(pa.int64()),
@@ -78,3 +81,37 @@ def test_members_that_have_no_place_for_nulls_survive_null_structs():
     assert runs.to_pylist() == [None, 1, 2]
     assert pa.types.is_union(union.type)
     assert nulls.to_pylist() == [None] * 3
+
+
+def test_nothing_is_null_in_required_members_of_objects_that_are_null():
+    leaf = pa.field("n", pa.int64(), nullable=False)
+    deep = pa.struct(
+        [
+            leaf,
+            pa.field("list", pa.list_(pa.field("element", pa.struct([leaf]))), nullable=False),
+            pa.field("map", pa.map_(pa.string(), pa.struct([leaf])), nullable=False),
+            pa.field("text", pa.string(), nullable=False),
+            pa.field("inner", pa.struct([leaf]), nullable=False),
+            pa.field("maybe", pa.struct([leaf])),
+        ]
+    )
+    one = {"n": 1, "list": [{"n": 2}, None], "map": [("a", {"n": 3})], "text": "t", "inner": {"n": 4}}
+    values = [None, one | {"maybe": None}, one | {"maybe": {"n": 5}}, None]
+    loose = pa.array([None, *values], _optional(deep)).slice(1)
+    array = settled(relabel(loose, deep))
+    assert array.type == deep
+    assert array.to_pylist() == values
+    array.validate(full=True)
+    pq.write_table(pa.table({"x": array}), pa.BufferOutputStream())
+
+
+def test_a_null_in_a_required_member_of_an_object_that_is_there_is_left():
+    kind = pa.struct([pa.field("n", pa.int64(), nullable=False)])
+    array = settled(relabel(pa.array([{"n": None}, {"n": 1}, None], _optional(kind)), kind))
+    assert array.to_pylist() == [{"n": None}, {"n": 1}, None]
+
+
+def _optional(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, _optional(field.type)) for field in kind])
+    return with_children(kind, [field.with_type(_optional(field.type)) for field in children(kind)])

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from lakeload.errors import SchemaError
 from lakeload.formats.delta_schema import check_name
-from lakeload.model.naming import source_parts, source_text
-from lakeload.normalize.naming import MAX_BYTES, child_table_name, column_name, path_name, table_name
+from lakeload.model.naming import MAX_NAME_BYTES, source_parts, source_text
+from lakeload.normalize.naming import child_table_name, column_name, path_name, table_name
 from lakeload.normalize.reserved_words import RESERVED_WORDS
 
 
@@ -104,7 +104,7 @@ def test_preserved_names_lose_only_what_cannot_be_in_a_name(raw, name):
 
 def test_a_function_names_columns_and_is_held_to_what_can_be_a_name():
     assert column_name("userId", str.upper) == "USERID"
-    assert len(column_name("x" * 300, str.upper)) == MAX_BYTES
+    assert len(column_name("x" * 300, str.upper)) == MAX_NAME_BYTES
     for unfit in ("", " ", "a b", "a.b", "a\n", None, 7):
         with pytest.raises(SchemaError, match="naming function"):
             column_name("x", lambda _raw, unfit=unfit: unfit)
@@ -120,10 +120,10 @@ def test_every_word_duckdb_reserves_is_known():
 
 def test_long_names_are_cut_and_stay_distinct():
     one, other = column_name("x" * 300), column_name("x" * 301)
-    assert len(one) == MAX_BYTES
+    assert len(one) == MAX_NAME_BYTES
     assert one != other
     assert re.fullmatch(r"x+_[0-9a-f]{8}", one)
-    assert len(column_name("名" * 100).encode()) <= MAX_BYTES
+    assert len(column_name("名" * 100).encode()) <= MAX_NAME_BYTES
 
 
 def test_the_tail_of_a_long_name_tells_apart_what_the_rule_makes_equal():
@@ -137,7 +137,7 @@ def test_the_tail_of_a_long_name_tells_apart_what_the_rule_makes_equal():
 def test_child_tables_are_named_by_their_path():
     assert child_table_name("orders", ["lineItems", "Taxes"]) == "orders__line_items__taxes"
     long = child_table_name("orders", ["x" * 200, "y"])
-    assert len(long) <= MAX_BYTES
+    assert len(long) <= MAX_NAME_BYTES
     assert long != child_table_name("orders", ["x" * 200, "z"])
     assert long != child_table_name("orders", ["x" * 199, "y"])
 
@@ -157,7 +157,7 @@ def test_a_source_name_is_told_apart_from_every_other_and_comes_back(parts):
 def test_names_are_valid_stable_and_within_the_limit(raw):
     name = column_name(raw)
     assert column_name(name) == name
-    assert 0 < len(name.encode()) <= MAX_BYTES
+    assert 0 < len(name.encode()) <= MAX_NAME_BYTES
     assert not name[0].isdigit()
     assert not set(name) & set(" ./\\\"'`,;{}()=\n\t\0")
     assert name == name.lower()
@@ -184,7 +184,7 @@ def test_table_names_are_stable_and_never_hidden_directories(raw):
     name = table_name(raw)
     assert table_name(name) == name
     assert name[0] not in "._0123456789"
-    assert len(name.encode()) <= MAX_BYTES
+    assert len(name.encode()) <= MAX_NAME_BYTES
     assert "/" not in name
 
 

@@ -265,3 +265,14 @@ def test_payload_that_does_not_have_its_types_is_refused_with_its_row(payload: s
         decode(['{"a":1}', payload], pa.schema([("a", pa.int64())]))
     assert caught.value.row == 2
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("kind", [pa.list_view, pa.large_list_view])
+def test_views_of_lists_with_nulls_come_back(kind: Any) -> None:
+    lists = pa.array([[1, 2], None, [], [3]], kind(pa.int64()))
+    inside = pa.StructArray.from_arrays([lists], names=["x"])
+    batch = pa.record_batch(
+        {"list": lists, "inside": inside, "deep": pa.array([[[1], None]] * 4, kind(kind(pa.int8())))}
+    )
+    kept = quarantine_rows(batch, [rejection([0, 1, 3])], lambda index: index)
+    assert back(kept).to_pylist() == batch.take(pa.array([0, 1, 3])).to_pylist()

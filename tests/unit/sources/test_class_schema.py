@@ -6,6 +6,7 @@ import enum
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pydantic
 import pytest
 
+import lakeload as ll
 from lakeload.errors import ConfigError, SchemaError
 from lakeload.model.table import TableSpec
 from lakeload.normalize.normalizer import Normalizer
@@ -141,3 +143,30 @@ def test_a_model_rules_the_table_and_its_required_members():
     with pytest.raises(SchemaError, match="required") as caught:
         it.apply(pa.record_batch({"userId": [1, 2], "home": [{"city": "Ulm"}, {"city": None}]}))
     assert (caught.value.column, caught.value.row) == ("home.city", 3)
+
+
+class Aliased(pydantic.BaseModel):
+    id: int
+    user_name: str | None = pydantic.Field(None, alias="user-name")
+
+
+class Renamed(msgspec.Struct, rename="camel"):
+    id: int
+    user_name: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+@pytest.mark.parametrize(
+    "row",
+    [Aliased.model_validate({"id": 1, "user-name": "ann"}), Renamed(id=1, user_name="ann")],
+    ids=["pydantic", "msgspec"],
+)
+def test_rows_of_a_class_have_the_names_of_its_schema(row: Any, tmp_path: Path):
+    ll.load([row], tmp_path, table="t", schema=type(row), load_columns=False)
+    assert ll.Lakehouse(tmp_path).table("t").to_arrow().to_pylist() == [{"id": 1, "user_name": "ann"}]
+
+
+def test_digits_of_a_decimal_that_may_be_missing_are_found_inside_the_union():
+    class Model(pydantic.BaseModel):
+        price: Annotated[Decimal, pydantic.Field(max_digits=9, decimal_places=2)] | None = None
+
+    assert class_schema(Model).field("price").type == pa.decimal128(9, 2)

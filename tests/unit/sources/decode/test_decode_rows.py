@@ -39,8 +39,8 @@ class Event(msgspec.Struct):
 class Model:
     """Has the face of a pydantic model."""
 
-    def model_dump(self):
-        return {"x": 1}
+    def model_dump(self, *, by_alias=False):
+        return {"x" if by_alias else "own_name": 1}
 
 
 def test_dictionaries_become_one_batch(batches):

@@ -1,4 +1,4 @@
-"""`Members`: the tables of a family, which join it as the data asks for them.
+"""`Tables`: the tables of a family, which join it as the data asks for them.
 
 Part of the normalize stage, for one `Family`. The resource's own table is there from the start, and so are
 the child tables that exist. Others join with their first row, if the contract lets tables be created.
@@ -18,12 +18,13 @@ from lakeload.model.layout import Layout
 from lakeload.model.mode import Append
 from lakeload.model.nesting import Nesting
 from lakeload.model.table import PARENT_PROPERTY, PATH_PROPERTY, QUARANTINE, TableSpec, TableState
+from lakeload.normalize.hints import hints_by_table
 from lakeload.normalize.naming import child_table_name
 from lakeload.normalize.normalizer import Normalizer
-from lakeload.normalize.outline import Names
+from lakeload.normalize.outline import SourcePath
 from lakeload.normalize.quarantine import QUARANTINE_SCHEMA
 
-_ASIDE: Names = (QUARANTINE,)
+_ASIDE: SourcePath = (QUARANTINE,)
 """Key of the quarantine among the members; no path of a child begins so, because names are not empty."""
 
 
@@ -39,14 +40,14 @@ class Member:
         properties: Set on the table when this load creates it.
     """
 
-    path: Names
+    path: SourcePath
     spec: TableSpec
     state: TableState | None
     normalizer: Normalizer
     properties: Mapping[str, str]
 
 
-class Members:
+class Tables:
     """The tables of a family that this load knows.
 
     Args:
@@ -73,33 +74,34 @@ class Members:
     ) -> None:
         self._spec, self._formats, self._state = spec, tuple(formats), state
         self._load_id, self._loaded_at = load_id, loaded_at
-        self._members: dict[Names, Member] = {}
-        self.root = self._join((), spec, state(spec.name), {})
+        self._joined: dict[SourcePath, Member] = {}
+        self._hints = hints_by_table(spec)
+        self.root = self._join((), replace(spec, schema=self._hints.get(())), state(spec.name), {})
         for name in children:
             there = state(name)
             if there is not None:
                 self._join_child(tuple(json.loads(there.properties[PATH_PROPERTY])), name, there)
 
     def __contains__(self, path: object) -> bool:
-        return path in self._members
+        return path in self._joined
 
     def __iter__(self) -> Iterator[Member]:
         """In the order to publish them: what is put aside, children, the root."""
-        return iter(sorted(self._members.values(), key=lambda m: (m.path != _ASIDE, -len(m.path))))
+        return iter(sorted(self._joined.values(), key=lambda m: (m.path != _ASIDE, -len(m.path))))
 
     @property
     def loaded(self) -> Iterator[Member]:
         """Those that hold rows of the source in columns: all but the quarantine."""
         return (member for member in self if member.path != _ASIDE)
 
-    def at(self, path: Names) -> Member | None:
+    def at(self, path: SourcePath) -> Member | None:
         """The table at a path, which joins if need be; `None` where the contract lets no table be created.
 
         Raises:
             SchemaError: A table of its name is something else.
         """
-        if path in self._members:
-            return self._members[path]
+        if path in self._joined:
+            return self._joined[path]
         name, state = self._child_name(path)
         if state is not None and state.properties.get(PARENT_PROPERTY) != self._spec.name:
             raise SchemaError(
@@ -114,8 +116,8 @@ class Members:
 
     def quarantine(self) -> Member:
         """The table of what is put aside, which joins if need be, whatever the contract says of tables."""
-        if _ASIDE in self._members:
-            return self._members[_ASIDE]
+        if _ASIDE in self._joined:
+            return self._joined[_ASIDE]
         name = f"{self._spec.name}{QUARANTINE}"
         spec = TableSpec(
             name,
@@ -129,7 +131,7 @@ class Members:
         )
         return self._join(_ASIDE, spec, self._state(name), {PARENT_PROPERTY: self._spec.name})
 
-    def _child_name(self, path: Names) -> tuple[str, TableState | None]:
+    def _child_name(self, path: SourcePath) -> tuple[str, TableState | None]:
         """Name of the child table at a path, and the table; two paths that fall into one get a tail."""
         name = child_table_name(self._spec.name, path)
         state = self._state(name)
@@ -140,19 +142,20 @@ class Members:
             state = self._state(name)
         return name, state
 
-    def _join_child(self, path: Names, name: str, state: TableState | None) -> Member:
+    def _join_child(self, path: SourcePath, name: str, state: TableState | None) -> Member:
+        hints = self._hints.get(path)
         spec = replace(
-            self._spec, name=name, schema=None, primary_key=(), layout=Layout(), cursor=None, rules=()
+            self._spec, name=name, schema=hints, primary_key=(), layout=Layout(), cursor=None, rules=()
         )
         place = {PARENT_PROPERTY: self._spec.name, PATH_PROPERTY: json.dumps(list(path))}
         return self._join(path, spec, state, place)
 
     def _join(
-        self, path: Names, spec: TableSpec, state: TableState | None, properties: Mapping[str, str]
+        self, path: SourcePath, spec: TableSpec, state: TableState | None, properties: Mapping[str, str]
     ) -> Member:
         normalizer = Normalizer(
             spec, formats=self._formats, state=state, load_id=self._load_id, loaded_at=self._loaded_at
         )
         member = Member(path, spec, state, normalizer, {**spec.properties, **properties})
-        self._members[path] = member
+        self._joined[path] = member
         return member

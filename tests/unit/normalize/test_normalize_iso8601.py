@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakeload.normalize.detect import detected, parse
+from lakeload.normalize.iso8601 import detected, parse
 
 DATE, NAIVE, UTC, TIME = pa.date32(), pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.time64("us")
 
