@@ -90,6 +90,11 @@ class Normalizer:
         return self._table.finished[0]
 
     @property
+    def last_column_id(self) -> int:
+        """Largest field id in use."""
+        return self._table.finished[1]
+
+    @property
     def changes(self) -> tuple[SchemaChange, ...]:
         """How `schema` differs from the table's; empty for a new table.
 

@@ -126,3 +126,12 @@ def test_an_error_after_the_files_are_closed_leaves_no_file_behind(tmp_path):
 def test_a_column_called_like_the_numbers_of_rows_is_refused(data, contract, tmp_path):
     with pytest.raises(ll.SchemaError, match="'_lakeload_row' is reserved"):
         ll.load(data, tmp_path, table="t", contract=contract)
+
+
+@pytest.mark.parametrize("kind", [pa.list_view, pa.large_list_view, pa.large_list])
+def test_lists_of_any_layout_are_whole_beside_a_row_put_aside(kind, tmp_path):
+    lists = [[1, 2], None, [], [3]]
+    data = pa.table({"id": [1, 2, 3, 4], "v": pa.array(lists, kind(pa.int64()))})
+    ll.load(data, tmp_path, table="t", rules=["id between 2 and 4"], load_columns=False)
+    found = {row["id"]: row["v"] for row in ll.Lakehouse(tmp_path).table("t").to_arrow().to_pylist()}
+    assert found == {2: None, 3: [], 4: [3]}
