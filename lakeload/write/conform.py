@@ -18,7 +18,7 @@ from lakeload.model.evolution import same_type
 from lakeload.model.naming import SOURCE
 from lakeload.model.nested_arrays import has_required, nulls, settled
 from lakeload.model.relabel import relabel
-from lakeload.model.schema import children, with_children
+from lakeload.model.schema import children, field_id, with_children
 
 T = TypeVar("T", pa.RecordBatch, pa.Table)
 
@@ -94,8 +94,12 @@ def convert(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         [{'a': 1, 'b': None}]
     """
     columns = []
-    for field in schema:
-        position = position_of(field, list(batch.schema))
+    have = list(batch.schema)
+    for place, field in enumerate(schema):
+        # Mostly they are where they should be; to look each of thousands up takes its time.
+        there = have[place] if place < len(have) else None
+        same = there is not None and None is not field_id(there) == field_id(field)
+        position = place if same else position_of(field, have)
         if position is None:
             if not field.nullable and batch.num_rows:
                 raise SchemaError("a required column has no values", column=field.name)

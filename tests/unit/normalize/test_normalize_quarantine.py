@@ -276,6 +276,9 @@ def test_views_of_lists_with_nulls_come_back(kind: Any) -> None:
         "deep": pa.array([[[1], None], None, [None, [2, 3]], []], kind(kind(pa.int8()))),
         "map": pa.MapArray.from_arrays([0, 2, 2, 3, 4], ["a", "b", "c", "d"], lists),
     }
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*map(pa.Array.to_pylist, columns.values()))]
+    rows = [
+        dict(zip(columns, row, strict=True))
+        for row in zip(*map(pa.Array.to_pylist, columns.values()), strict=True)
+    ]
     kept = quarantine_rows(pa.record_batch(columns), [rejection([0, 2, 3])], lambda index: index)
     assert back(kept).to_pylist() == [rows[0], rows[2], rows[3]]

@@ -16,6 +16,7 @@ from lakeload.sources.decode.jsonl import JsonDecoder
 from lakeload.sources.decode.lift import lift
 from lakeload.sources.decode.records import may_have_duplicates
 from lakeload.sources.decode.rows import RowDecoder
+from lakeload.sources.read import ReadOptions, read
 
 NESTINGS = [
     Nesting(paths={"m": "map", "s.m": "map"}),
@@ -268,3 +269,19 @@ def test_a_name_that_occurs_twice_is_never_missed(objects, colon, disguised):
         assert may_have_duplicates(text.encode(), rows)
     elif not disguised:
         assert not may_have_duplicates(text.encode(), rows)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_documents_with_maps_in_many_lines_come_back_whole(workers):
+    rows = [{"id": i, "m": {f"k{i + j}": j for j in range(i % 4)}, "name": f"n{i}"} for i in range(20_000)]
+    options = ReadOptions(format="json", batch_bytes=1 << 18)
+
+    batches = read(
+        json.dumps(rows, indent=1).encode(),
+        expectation=Expectation(nesting=Nesting(paths={"m": "map"})),
+        options=options,
+        workers=workers,
+    )
+
+    found = [row for batch in batches for row in batch.to_pylist()]
+    assert [{**row, "m": dict(row["m"])} for row in found] == rows
