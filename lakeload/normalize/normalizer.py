@@ -111,9 +111,10 @@ class Normalizer:
         name = self._find(raw)
         if name in self._hints:
             return self._hints[name].given
-        if self._state is None or name not in self._state.schema.names:
+        place = -1 if self._state is None or name is None else self._state.schema.get_field_index(name)
+        if self._state is None or place < 0:
             return None
-        kind = self._state.schema.field(name).type
+        kind = self._state.schema.field(place).type
         inferred = (
             pa.types.is_integer(kind)
             or pa.types.is_floating(kind)

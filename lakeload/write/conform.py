@@ -96,10 +96,7 @@ def convert(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     columns = []
     have = list(batch.schema)
     for place, field in enumerate(schema):
-        # Mostly they are where they should be; to look each of thousands up takes its time.
-        there = have[place] if place < len(have) else None
-        same = there is not None and None is not field_id(there) == field_id(field)
-        position = place if same else position_of(field, have)
+        position = counterpart(field, have, place)
         if position is None:
             if not field.nullable and batch.num_rows:
                 raise SchemaError("a required column has no values", column=field.name)
@@ -107,6 +104,13 @@ def convert(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         else:
             columns.append(carry(batch.column(position), field.type, field.name))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def counterpart(field: pa.Field, among: Sequence[pa.Field], place: int) -> int | None:
+    """Which of the fields is the same column, most likely that at `place`: a search takes its time."""
+    there = among[place] if place < len(among) else None
+    same = there is not None and None is not field_id(there) == field_id(field)
+    return place if same else position_of(field, among)
 
 
 def sourced(batch: pa.RecordBatch, before: pa.Schema, schema: pa.Schema) -> pa.RecordBatch:
@@ -144,22 +148,14 @@ def _with_sources(kind: pa.DataType, known: pa.DataType) -> pa.DataType:
     return with_children(kind, fields)
 
 
-def narrower(old: pa.Schema, new: pa.Schema) -> bool:
-    """True when a type that both schemas have differs, so that files of `old` must be rewritten."""
-    return any(
-        _narrower(old.field(position).type, field.type)
-        for field in new
-        if (position := position_of(field, list(old))) is not None
-    )
-
-
-def _narrower(old: pa.DataType, new: pa.DataType) -> bool:
+def narrower(old: pa.DataType, new: pa.DataType) -> bool:
+    """True when a type both have differs, at any depth; members that only one struct has do not count."""
     theirs = children(new)
     if not theirs or type(old) is not type(new):
         return bool(old != new)
     ours = children(old)
     return any(
-        _narrower(ours[position].type, field.type)
+        narrower(ours[position].type, field.type)
         for field in theirs
         if (position := position_of(field, ours)) is not None
     )

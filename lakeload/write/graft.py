@@ -15,12 +15,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lakeload.model.carry import position_of
 from lakeload.model.files import DataFile
 from lakeload.model.schema import without_sources
 from lakeload.write import thrift
 from lakeload.write.assemble import Assembly
-from lakeload.write.conform import convert, narrower, sourced
+from lakeload.write.conform import convert, counterpart, narrower, sourced
 from lakeload.write.encode import RowGroup, file_metadata, shift_chunk, shift_group, shift_offset_index
 from lakeload.write.sink import Sinks
 from lakeload.write.store import Store
@@ -59,12 +58,12 @@ class Graft:
             >>> Graft.of(pa.schema([("a", pa.int64()), ("b", pa.string())]), later).changed
             ('a',)
         """
-        known, found = without_sources(before), without_sources(schema)
+        later = list(without_sources(schema))
         fields, changed = [], []
-        for field in known:
-            position = position_of(field, list(found))
-            if position is not None and narrower(pa.schema([field]), pa.schema([found.field(position)])):
-                fields.append(found.field(position))
+        for place, field in enumerate(without_sources(before)):
+            position = counterpart(field, later, place)
+            if position is not None and narrower(field.type, later[position].type):
+                fields.append(later[position])
                 changed.append(field.name)
             else:
                 fields.append(field)
@@ -102,7 +101,7 @@ def graft(
             sinks.append(path, assembly.add(_spliced(old, fresh, change, metadata)))
     sinks.append(path, [assembly.finish()])
     sinks.finish(path)
-    kept = {at: found for at, found in file.stats.items() if at[0] not in change.changed}
+    kept = {at: facts for at, facts in file.stats.items() if at[0] not in change.changed}
     stats = {**kept, **assembly.stats()}
     offsets = tuple(assembly.offsets)
     return DataFile(path, assembly.size, assembly.rows, file.partition, stats, offsets, file.sorted)
@@ -179,11 +178,11 @@ def _spliced(old: RowGroup, fresh: RowGroup, change: Graft, metadata: thrift.Str
 
 def _by_column(group: RowGroup) -> dict[str, list[int]]:
     """Positions of the chunks of each top-level column."""
-    found: dict[str, list[int]] = {}
+    columns: dict[str, list[int]] = {}
     for position, chunk in enumerate(_chunks(group.footer)):
         name = chunk[_METADATA][1][_PATH][1][1][0].decode()
-        found.setdefault(name, []).append(position)
-    return found
+        columns.setdefault(name, []).append(position)
+    return columns
 
 
 def _chunks(group: thrift.Structure) -> list[thrift.Structure]:

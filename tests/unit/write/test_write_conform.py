@@ -152,12 +152,12 @@ def test_batches_of_different_text_layouts_join_into_one_table():
     ],
 )
 def test_only_a_changed_type_makes_files_of_the_old_schema_too_narrow(old, new, expected):
-    assert narrower(pa.schema(old), pa.schema(new)) is expected
+    assert narrower(pa.struct(old), pa.struct(new)) is expected
 
 
 def test_relaxed_column_does_not_make_files_too_narrow():
-    strict = pa.schema([pa.field("a", pa.int32(), nullable=False)])
-    assert not narrower(strict, pa.schema([("a", pa.int32())]))
+    strict = pa.struct([pa.field("a", pa.int32(), nullable=False)])
+    assert not narrower(strict, pa.struct([("a", pa.int32())]))
 
 
 def test_size_of_a_slice_of_views_is_its_own_and_not_its_parents():
