@@ -21,6 +21,7 @@ from lakeload.lake_table import LakeTable
 from lakeload.lakehouse import Lakehouse
 from lakeload.model.contract import Contract
 from lakeload.model.mode import Append
+from lakeload.model.naming import Naming
 from lakeload.model.nesting import Nesting
 from lakeload.model.progress import Progress, Silent
 from lakeload.model.rejection import NUMBERED, SOURCE_ROW
@@ -50,6 +51,8 @@ def replay(
     rules: Rule | str | Iterable[Rule | str] | None = None,
     schema: pa.Schema | Mapping[str, pa.DataType] | None = None,
     nesting: Nesting | str | Mapping[str, str] | None = None,
+    primary_key: str | Iterable[str] | None = None,
+    naming: Naming | None = None,
     transform: Transform | None = None,
     progress: Progress | None = None,
 ) -> RunReport:
@@ -57,7 +60,8 @@ def replay(
 
     Each row is taken once, also when a replay dies half-way: the next one completes it. Rows that still do
     not get in are put aside again, with one more in `attempt`. Rows come as the source gave them, so what
-    the load was told besides its contract (nesting, rules, types) must be told here too: give the resource.
+    the load was told besides its contract (nesting, key, naming, rules, types) must be told here too, or
+    give the resource.
 
     Args:
         lake: Lakehouse, or its place, for Delta tables.
@@ -66,6 +70,8 @@ def replay(
         rules: What every row must meet now, instead of the resource's.
         schema: Types by column, instead of the resource's.
         nesting: Policy for nested values, instead of the resource's.
+        primary_key: Columns the ids of child rows are made of, instead of the resource's.
+        naming: How columns are named, instead of the resource's.
         transform: Called with each row as a dictionary in the source's names; gives the mended row, or
             `None` to drop it for good.
         progress: Listens to the run.
@@ -88,7 +94,7 @@ def replay(
     lake = lake if isinstance(lake, Lakehouse) else Lakehouse(lake)
     spec = table.spec if isinstance(table, Resource) else table_spec(table)
     name = table_name(spec.name)
-    asked = table_spec(name, schema=schema)
+    asked = table_spec(name, schema=schema, primary_key=primary_key, naming=naming or spec.naming)
     spec = replace(
         spec,
         name=name,
@@ -98,6 +104,8 @@ def replay(
         rules=spec.rules if rules is None else parse_rules(rules),
         schema=spec.schema if schema is None else asked.schema,
         nesting=spec.nesting if nesting is None else Nesting.parse(nesting),
+        primary_key=asked.primary_key or spec.primary_key,
+        naming=asked.naming,
     )
     taken = _Taken(lake, spec, transform)
     resource = Resource(spec, taken.open, positions=taken.positions)

@@ -259,6 +259,11 @@ def replay(
         list[str] | None,
         typer.Option(metavar="[PATH=]POLICY", help="As the rows were first loaded with. Repeatable."),
     ] = None,
+    primary_key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="As the rows were first loaded with. Repeatable."),
+    ] = None,
+    naming: Annotated[Naming, typer.Option(help="As the rows were first loaded with.")] = Naming.SNAKE_CASE,
     catalog: Catalog = None,
     namespace: Namespace = "default",
     storage_option: StorageOption = None,
@@ -276,6 +281,7 @@ def replay(
 
     replay_table(
         lake, table, contract=tuple(contract or ()), rules=tuple(rule or ()), nesting=tuple(nesting or ()),
+        primary_key=tuple(primary_key or ()), naming=naming.value,
         catalog=tuple(catalog or ()), namespace=namespace, storage_options=tuple(storage_option or ()),
         json=json, quiet=quiet, debug=debug,
     )  # fmt: skip

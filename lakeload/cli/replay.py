@@ -10,6 +10,7 @@ from lakeload.cli.load import storage_options as parse_storage_options
 from lakeload.cli.outcome import reported
 from lakeload.cli.progress import watching
 from lakeload.cli.summary import show
+from lakeload.model.naming import Policy
 
 
 def replay_table(
@@ -19,6 +20,8 @@ def replay_table(
     contract: Sequence[str],
     rules: Sequence[str],
     nesting: Sequence[str],
+    primary_key: Sequence[str],
+    naming: Policy,
     catalog: Sequence[str],
     namespace: str,
     storage_options: Sequence[str],
@@ -50,6 +53,8 @@ def replay_table(
             contract=words(contract),
             rules=rules or None,
             nesting=words(nesting),
+            primary_key=primary_key,
+            naming=naming,
             progress=watch,
         )
     show([report], json=json, quiet=quiet)

@@ -155,10 +155,12 @@ def between(
         name: In reports and in quarantine; by default derived, as `between(age)`.
 
     Raises:
-        ConfigError: Both bounds are missing, or one is NaN.
+        ConfigError: Both bounds are missing, one is NaN, or they are the wrong way round.
     """
     if (low is None and high is None) or low != low or high != high:  # noqa: PLR0124 - NaN alone differs from itself
         raise ConfigError("between needs a bound", column=column, hint="Give low, high, or both.")
+    if type(low) is type(high) is not str and low > high:  # text is of the column's type, whichever that is
+        raise ConfigError(f"nothing is between {low} and {high}", column=column, hint="Swap the bounds.")
     return _rule("between", (column,), (low, high), outcome, name)
 
 

@@ -227,6 +227,21 @@ def test_resource_brings_its_own_rules_and_nesting(tmp_path: Path) -> None:
     assert sorted(lake.table("orders__lines").to_arrow(["sku"]).column("sku").to_pylist()) == ["a", "b"]
 
 
+def test_key_and_naming_said_again_give_child_rows_the_ids_they_would_have_had(tmp_path: Path) -> None:
+    told = {"nesting": "tables", "primary_key": "Id", "naming": "preserve"}
+    good = {"Id": 1, "n": 1, "Lines": [{"Sku": "a"}]}
+    late = {"Id": 2, "n": 2, "Lines": [{"Sku": "b"}]}
+    ll.load([good, late], lake_at(tmp_path), table="whole", **told)
+    ll.load([good], lake_at(tmp_path), table="t", **told)
+    ll.load([late | {"n": "two"}], lake_at(tmp_path), table="t", contract={"types": "quarantine"}, **told)
+    replay(lake_at(tmp_path), "t", transform=lambda row: row | {"n": 2}, **told)
+    lake = lake_at(tmp_path)
+    columns = ["Sku", "_lakeload_parent_id", "_lakeload_row_id"]
+    rows, wanted = (lake.table(f"{name}__lines").to_arrow(columns).to_pylist() for name in ("t", "whole"))
+    assert sorted(rows, key=str) == sorted(wanted, key=str)
+    assert {row["_lakeload_parent_id"] for row in rows} == {"1", "2"}
+
+
 def test_source_run_again_after_all_its_rows_were_put_aside_puts_none_aside_twice(tmp_path: Path) -> None:
     @ll.resource(name="t", rules=[rules.between("id", 0, 1)], cursor="id")
     def source(since: Any) -> Any:

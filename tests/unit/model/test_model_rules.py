@@ -117,6 +117,7 @@ WRONG: list[tuple[str, Any]] = [
     ("which value to discard", lambda: rules.unique("a", outcome="discard_value")),
     ("two of one name", lambda: parse_rules([rules.between("a", 0), rules.between("a", 1)])),
     ("no rule", lambda: parse_rules([1])),  # type: ignore[list-item]  # that is the point
+    ("bounds the wrong way round", lambda: rules.between("a", 5, 1)),
     ("unknown outcome in a mapping", lambda: parse_rules({"a not null": "drop"})),
 ]
 
@@ -126,6 +127,10 @@ def test_what_cannot_be_a_rule_is_refused_with_a_remedy(make: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         make()
     assert caught.value.hint
+
+
+def test_bounds_of_text_are_not_compared_before_the_type_of_the_column_is_known() -> None:
+    assert rules.between("n", "9", "10").given == ("9", "10")
 
 
 def test_rules_are_taken_alone_in_lists_as_text_and_with_outcomes() -> None:
