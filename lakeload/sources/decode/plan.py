@@ -137,4 +137,9 @@ def _guarded(rows: Sequence[dict[str, Any]], guard: Guard | None, kind: pa.DataT
         parts.append(pa.array(part, type=kind, memory_pool=pool()))
         if isinstance(parts[-1], pa.ChunkedArray):
             raise TooLargeError
-    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts, memory_pool=pool())
+    if len(parts) == 1:
+        return parts[0]
+    try:
+        return pa.concat_arrays(parts, memory_pool=pool())
+    except pa.ArrowInvalid as error:  # more text than offsets of 32 bits can count
+        raise TooLargeError from error
