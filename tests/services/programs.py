@@ -43,7 +43,9 @@ def from_npm(package: tuple[str, str], program: str) -> list[str]:
     folder = cache() / f"{name}-{version}"
     if not folder.exists():
         _make(folder, [npm, "install", "--no-audit", "--no-fund", "--prefix", "{}", f"{name}@{version}"])
-    return [node, str((folder / "node_modules" / ".bin" / program).resolve())]
+    # What is called `node` may be a launcher, and would leave the server behind when it is stopped.
+    asked = subprocess.run([node, "-p", "process.execPath"], check=True, capture_output=True, text=True)
+    return [asked.stdout.strip(), str((folder / "node_modules" / ".bin" / program).resolve())]
 
 
 def from_go(module: tuple[str, str]) -> list[str]:
