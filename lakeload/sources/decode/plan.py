@@ -130,7 +130,7 @@ def _is_judged(seen: Observed, wanted: pa.DataType | None) -> bool:
 def _guarded(rows: Sequence[dict[str, Any]], guard: Guard | None, kind: pa.DataType) -> pa.Array | None:
     """The rows as structs; `None` if the guard refuses any."""
     parts = []
-    for start in range(0, len(rows), _CHUNK):
+    for start in range(0, len(rows) or 1, _CHUNK):
         part = rows[start : start + _CHUNK]
         if guard is not None and not guard.accepts(part):
             return None

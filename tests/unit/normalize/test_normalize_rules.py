@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pydantic
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lakeload import rules
@@ -69,6 +69,7 @@ def test_between_decides_as_python_does(kind: str, data: st.DataObject) -> None:
     arrow, values, bounds = KINDS[kind]
     column = pa.array(data.draw(st.lists(values, max_size=8)), arrow)
     low, high = data.draw(st.tuples(st.one_of(st.none(), bounds), bounds))
+    assume(type(low) is not type(high) or isinstance(low, str) or low <= high)  # else it is no rule
     expected = [i for i, v in enumerate(column.to_pylist()) if not inside(v, low, high)]
     assert failed(rules.between("a", low, high), column) == expected
 
