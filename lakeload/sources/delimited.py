@@ -187,7 +187,7 @@ class CsvDecoder:
             table = self._parse_numbers(block, types) if odd else self._parse_or_none(block, types)
         if table is None or not _trustworthy(table):
             table = self._exact(block)
-        return coerce(table, self._hint, None)
+        return coerce(table, self._hint)
 
     def _parse(self, block: bytes, types: list[pa.DataType | None]) -> pa.Table:
         names = [str(i) for i in range(len(self._names))]

@@ -1,8 +1,8 @@
-"""Columns to the types they were declared to have, or an error that names the value.
+"""What declared types mean to decoders.
 
-Last step of decoding text formats: JSON and CSV have no dates, times or binary, so such columns arrive as
-text and are converted here when the column's type is known from a hint. Numbers are left alone: what does
-not fit is widened or refused by the normalizer, which knows the table.
+Part of extract. Rows and JSON are parsed as a type that loses nothing (`carrier`); what becomes of it is up
+to the normalizer, which knows the table and its contract. CSV is text throughout: its columns are converted
+here to the dates, times, decimals or bytes they were declared to have, or an error names the value.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def carrier(seen: Observed, wanted: pa.DataType | None) -> pa.DataType:
     return own
 
 
-def coerce(table: pa.Table, hint: Hint, place: str | None) -> pa.Table:
+def coerce(table: pa.Table, hint: Hint) -> pa.Table:
     """Convert text columns to their declared temporal, binary or decimal types.
 
     Raises:
@@ -56,18 +56,18 @@ def coerce(table: pa.Table, hint: Hint, place: str | None) -> pa.Table:
         if wanted is None or wanted == field.type or not pa.types.is_string(field.type):
             continue
         if from_text(wanted):
-            column = _convert(table.column(index), wanted, field.name, place)
+            column = _convert(table.column(index), wanted, field.name)
             table = table.set_column(index, pa.field(field.name, wanted), column)
     return table
 
 
-def _convert(column: pa.ChunkedArray, wanted: pa.DataType, name: str, place: str | None) -> pa.ChunkedArray:
+def _convert(column: pa.ChunkedArray, wanted: pa.DataType, name: str) -> pa.ChunkedArray:
     try:
         return _cast(column, wanted)
     except pa.ArrowInvalid:
         row = first_failure(len(column), lambda length: _casts(column.slice(0, length), wanted))
         what = f"{excerpt(column[row - 1].as_py())} is no {wanted}"
-        raise SchemaError(what, column=name, row=row, place=place, hint=_HINT) from None
+        raise SchemaError(what, column=name, row=row, hint=_HINT) from None
 
 
 def _casts(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
