@@ -34,6 +34,8 @@ PATH = b"lakeload.path"
 """Metadata of an incoming field: names from the record down, as a JSON list, where flattening moved it."""
 UNTYPED = b"lakeload.untyped"
 """Metadata of an incoming schema whose data has no types of its own: JSON and Python rows."""
+TEXT_ONLY = b"lakeload.text"
+"""Metadata of an incoming schema that is all text because its format knows nothing else, such as `csv`."""
 SYSTEM = b"lakeload.system"
 """Metadata of an incoming field that lakeload made itself: its name is kept, reserved or not."""
 
