@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lakeload.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 FORMATS: tuple[str, ...] = ("delta", "iceberg")
 
@@ -67,13 +69,20 @@ def _factory(uri: str, known: Mapping[str, str], group: str, form: str) -> Any:
     if target is not None:
         module, name = target.split(":")
         return getattr(import_module(module), name)
-    for point in entry_points(group=group):
+    for point in _plugged_in(group):
         if point.name == scheme:
             return point.load()
     raise ConfigError(
         f"no catalog of {form} tables has the scheme {scheme!r}",
         hint=f"Known ones: {', '.join(sorted(known))}.",
     )
+
+
+def _plugged_in(group: str) -> EntryPoints:
+    """Entry points of other packages; the library that knows them takes a while to import."""
+    from importlib.metadata import entry_points
+
+    return entry_points(group=group)
 
 
 def parse_catalogs(given: str | Mapping[str, str] | None, formats: tuple[str, ...]) -> dict[str, str]:
@@ -115,7 +124,7 @@ def _by_format(uri: str) -> dict[str, str]:
     found = {
         form: uri
         for form, (known, group) in kinds.items()
-        if scheme in known or scheme in {point.name for point in entry_points(group=f"lakeload.{group}")}
+        if scheme in known or scheme in {point.name for point in _plugged_in(f"lakeload.{group}")}
     }
     if not found:
         known = ", ".join(sorted({*CATALOGS, *DELTA_CATALOGS}))

@@ -6,7 +6,6 @@ step from write to commit then goes through the filesystem made here.
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +58,11 @@ class _Provider:
         self._lender = lender
 
     async def load_credentials(self) -> Any:
+        from asyncio import to_thread
+
         from aiobotocore import credentials  # type: ignore[import-untyped]  # has no types
 
-        loan = await asyncio.to_thread(self._lender.lend)
+        loan = await to_thread(self._lender.lend)
         if loan.until is None:
             facts = _facts(loan)
             return credentials.AioCredentials(
@@ -69,7 +70,7 @@ class _Provider:
             )
 
         async def again() -> dict[str, Any]:
-            return _facts(await asyncio.to_thread(self._lender.lend))
+            return _facts(await to_thread(self._lender.lend))
 
         return credentials.AioRefreshableCredentials.create_from_metadata(_facts(loan), again, "lent")
 
@@ -84,10 +85,12 @@ def _facts(loan: Loan) -> dict[str, Any]:
 
 
 def _signed_by(lender: Lender) -> Any:
+    from asyncio import to_thread
+
     async def sign(request: Any, **_: object) -> None:
         given = {name: [value] for name, value in request.headers.items()}
         region = request.context.get("client_region") or "us-east-1"
-        url, headers = await asyncio.to_thread(lender.sign, request.method, request.url, region, given)
+        url, headers = await to_thread(lender.sign, request.method, request.url, region, given)
         for name, values in headers.items():
             del request.headers[name]
             request.headers[name] = ", ".join(values)
