@@ -1,8 +1,8 @@
 """Words of the command line become values without pydantic, wherever a word is plainly what is asked for.
 
 typer has pydantic read every option, given or not: a fifth of a second before anything happens. A text, a
-choice that is spelled as it is offered, and a flag need no reading. Everything else, and so every message about
-a word that does not fit, is still typer's.
+choice that is spelled as it is offered, and a flag need no reading. Everything else, and so every message
+about a word that does not fit, is still typer's.
 """
 
 from __future__ import annotations

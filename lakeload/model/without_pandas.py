@@ -2,8 +2,9 @@
 
 Where pandas is installed, the first value pyarrow converts makes it import pandas, to know whether the value
 is one of its own: half a second of CPU for a load that never sees a frame. Who hands over a frame has
-imported pandas already. So what is converted on behalf of this package is told that there is no pandas, until somebody
-else imports it. Every part of the package that uses Arrow imports the model: there this is installed.
+imported pandas already. So what is converted on behalf of this package is told that there is no pandas, until
+somebody else imports it. Every part of the package that uses Arrow imports the model: there this is
+installed.
 """
 
 from __future__ import annotations
