@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import Any, Unpack
 
 from lakeload.errors import ConfigError
 from lakeload.hooks import Hook, as_hooks
 from lakeload.lakehouse import Lakehouse
 from lakeload.model.contract import Contract
-from lakeload.model.cursor import Cursor
 from lakeload.model.mode import WriteMode
-from lakeload.model.naming import MAX_NAME_BYTES, Naming
-from lakeload.model.nesting import Nesting
 from lakeload.model.progress import Progress, Silent
-from lakeload.model.rules import Rule
-from lakeload.model.table import Encoding
 from lakeload.normalize.naming import table_name
+from lakeload.options import Options, RunOptions, documented, split
 from lakeload.registry import parse_formats
 from lakeload.report import RunReport
 from lakeload.run import Run
-from lakeload.sources.read import ReadOptions
-from lakeload.sources.resource import Resource, from_data, table_spec
+from lakeload.sources.resource import Resource, from_data
 from lakeload.storage_options import StorageOptions
 
 
@@ -65,8 +58,7 @@ class Pipeline:
         data: Any,
         table: str | None = None,
         mode: WriteMode | None = None,
-        *,
-        contract: Contract | str | Mapping[str, str] | None = None,
+        **options: Unpack[RunOptions],
     ) -> RunReport:
         """Load everything that is new, publish it as one load, and report.
 
@@ -77,7 +69,8 @@ class Pipeline:
             data: A resource or several, or data: a path, rows, batches, a DataFrame.
             table: Table name, for data, or instead of the single resource's own.
             mode: Instead of the resources' own.
-            contract: What may change in the tables; comes before the resources' and the pipeline's.
+            options: As `load` takes them, for data; with resources, which have their own, only `contract`. A
+                contract comes before the resources', and these before the pipeline's.
 
         Returns:
             What was done to each table.
@@ -86,79 +79,45 @@ class Pipeline:
             LakeloadError: With what happened, where, and the way out. The tables are as they were, except
                 after an error while publishing: then some can have the load, and the next run completes it.
         """
-        given = Contract.parse(contract)
+        split(options, beside=("table", "mode"))
         resources = [
-            resource.under(given.over(resource.spec.contract).over(self.contract))
-            for resource in _resources(data, table, mode)
+            resource.under(resource.spec.contract.over(self.contract))
+            for resource in _resources(data, table, {**options, "mode": mode})
         ]
         return Run(self.lake, self.name, resources, self.progress, hooks=self.hooks).finish()
 
 
+@documented
 def load(
     data: Any,
     lake: Lakehouse | str | Path,
     *,
     table: str | None = None,
     format: str | tuple[str, ...] = "delta",  # noqa: A002 - the word users look for
-    mode: WriteMode | None = None,
-    cursor: Cursor | str | None = None,
-    primary_key: str | Iterable[str] | None = None,
-    partition_by: str | Iterable[str] = (),
-    sort_by: str | Iterable[str] = (),
-    schema: pa.Schema | Mapping[str, pa.DataType] | type | None = None,
-    load_columns: bool = True,
-    target_file_size: int | str | None = None,
-    encoding: Encoding = "compat",
-    fold: bool = True,
-    nesting: Nesting | str | Mapping[str, str] | None = None,
-    max_depth: int | None = None,
-    contract: Contract | str | Mapping[str, str] | None = None,
-    rules: Rule | str | Iterable[Rule | str] = (),
-    detect_dates: bool = True,
-    naming: Naming = "snake_case",
-    max_name_length: int = MAX_NAME_BYTES,
-    record_path: str | None = None,
     storage_options: Mapping[str, str] | None = None,
     catalog: str | Mapping[str, str] | None = None,
     namespace: str = "default",
     pipeline: str | None = None,
     progress: Progress | None = None,
     on_schema_change: Hook | Iterable[Hook] = (),
+    **options: Unpack[Options],
 ) -> RunReport:
     """Load data into one table, in one call.
 
     Args:
         data: A path, glob or URL (or several), rows, batches, a DataFrame, JSON bytes, or a resource, which
-            has options of its own: of those that describe the table only `table` and `mode` go with it.
+            has options of its own: of those that describe the table only `table`, `mode` and `contract` go
+            with it.
         lake: Lakehouse, or its place: a local path or `s3://bucket/prefix`.
         table: Table name; by default that of the resource or file.
         format: `"delta"`, `"iceberg"` or both, when `lake` is a place.
-        mode: `Append()` (default) or `Overwrite()`.
-        cursor: Column that orders the rows; a second call loads only what is new.
-        primary_key: Columns that identify a row; appends and overwrites make no use of it.
-        partition_by: Partition fields such as `"country"` or `"day(created_at)"`.
-        sort_by: Sort order within a file.
-        schema: Types by column that win over what is inferred; may be partial. Or a pydantic model, dataclass
-            or msgspec struct whose fields say them.
-        load_columns: Add `_lakeload_id` and `_lakeload_at` to a table this creates.
-        target_file_size: Bytes, or a size such as `"128MB"` (the default).
-        encoding: `"compat"` is read fast by every engine; `"modern"` makes smaller files.
-        fold: Fold small files after the load.
-        nesting: What becomes of objects and lists: `"native"` (default), `"tables"`, `"flatten"`, `"json"`,
-            `"map"`, or a policy by dotted path with `""` for the default; see `Nesting`.
-        max_depth: Levels of nesting kept as types, default 32; deeper values become JSON text.
-        contract: What may change in the table, before what a resource says; see `Contract`.
-        rules: What every row must meet, such as `not_null("id")` or `"id not null"`; see `lakeload.rules`.
-        detect_dates: Make date and timestamp columns of ISO 8601 text in JSON and Python rows.
-        naming: How columns are named: `"snake_case"` (default), `"preserve"`, `"sql_safe"`, or a function.
-        max_name_length: Longest column name in bytes of UTF-8, 24 to 255; default 127.
-        on_schema_change: Called with the changes of the table's schema; see `lakeload.hooks`.
-        record_path: Dotted path of the records in JSON objects.
         storage_options: Credentials and endpoint, for the lake and for `s3://` data.
         catalog: Catalog URI, or one by format, when `lake` is a place; see `Lakehouse`.
         namespace: Namespace, when `lake` is a place.
         pipeline: Names the position; by default after the table.
         progress: Listens to the run.
+        on_schema_change: Called with the changes of the table's schema; see `lakeload.hooks`.
+        {options}
 
     Returns:
         What was done, with one entry in `tables`.
@@ -172,63 +131,36 @@ def load(
         >>> load([{"id": 1}, {"id": 2}], tempfile.mkdtemp(), table="numbers").tables["numbers"].rows
         2
     """
+    split(options, beside=_ARGUMENTS)
     if not isinstance(lake, Lakehouse):
         lake = Lakehouse(
             lake, format=format, catalog=catalog, storage_options=storage_options, namespace=namespace
         )
     else:
         _check_lake(lake, format, catalog, namespace)
-    if isinstance(data, Resource):
-        _refuse_for_resource(
-            primary_key=primary_key,
-            cursor=cursor,
-            partition_by=partition_by or None,
-            sort_by=sort_by or None,
-            schema=schema,
-            target_file_size=target_file_size,
-            encoding=None if encoding == "compat" else encoding,
-            nesting=nesting,
-            max_depth=max_depth,
-            rules=rules or None,
-            detect_dates=None if detect_dates else False,
-            naming=None if naming == "snake_case" else naming,
-            max_name_length=None if max_name_length == MAX_NAME_BYTES else max_name_length,
-            record_path=record_path,
-            load_columns=None if load_columns else False,
-            fold=None if fold else False,
-        )
-        resource = data.with_table(table, mode)
-    else:
-        spec = table_spec(
-            table or _name_of(data),
-            primary_key=primary_key,
-            mode=mode,
-            cursor=cursor,
-            partition_by=partition_by,
-            sort_by=sort_by,
-            schema=schema,
-            load_columns=load_columns,
-            target_file_size=target_file_size,
-            encoding=encoding,
-            fold=fold,
-            nesting=nesting,
-            max_depth=max_depth,
-            rules=rules,
-            detect_dates=detect_dates,
-            naming=naming,
-            max_name_length=max_name_length,
-        )
-        storage = StorageOptions.read(storage_options, remote=False)
-        resource = from_data(data, spec, ReadOptions(record_path=record_path, storage=storage))
-    name = pipeline or f"load_{table_name(resource.name)}"
+    storage = StorageOptions.read(storage_options, remote=False)
+    resource = _resource(data, table, options, storage)
     return Run(
         lake,
-        name,
-        [resource.under(Contract.parse(contract).over(resource.spec.contract))],
+        pipeline or f"load_{table_name(resource.name)}",
+        [resource],
         progress or Silent(),
         share=resource.spec.cursor is None,
         hooks=as_hooks(on_schema_change),
     ).finish()
+
+
+_ARGUMENTS = (
+    "table",
+    "format",
+    "storage_options",
+    "catalog",
+    "namespace",
+    "pipeline",
+    "progress",
+    "on_schema_change",
+)
+"""What `load` takes besides options."""
 
 
 def _check_lake(lake: Lakehouse, format: str | tuple[str, ...], catalog: object, namespace: str) -> None:  # noqa: A002 - as in `load`
@@ -245,30 +177,34 @@ def _check_lake(lake: Lakehouse, format: str | tuple[str, ...], catalog: object,
             )
 
 
-def _refuse_for_resource(**options: object) -> None:
-    given = [name for name, value in options.items() if value is not None]
-    if given:
+def _resources(data: Any, table: str | None, options: Options) -> list[Resource]:
+    if not (isinstance(data, list | tuple) and data and all(isinstance(item, Resource) for item in data)):
+        return [_resource(data, table, options)]
+    if table is not None and len(data) > 1:
+        raise ConfigError("one table name was given for several resources", hint="Leave table out.")
+    found = [_resource(item, table, options) for item in data]
+    names = [table_name(item.name) for item in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
         raise ConfigError(
-            f"{', '.join(given)} cannot be given with a resource, which has its own",
+            "two resources of one run load into one table", table=twice[0], hint="Run them one by one."
+        )
+    return found
+
+
+def _resource(
+    data: Any, table: str | None, options: Options, storage: StorageOptions | None = None
+) -> Resource:
+    if not isinstance(data, Resource):
+        return from_data(data, table or _name_of(data), storage, **options)
+    own = [name for name, value in options.items() if value is not None and name not in ("mode", "contract")]
+    if own:
+        raise ConfigError(
+            f"{', '.join(own)} cannot be given with a resource, which has its own",
             hint="Declare it where the resource is made; table and mode can be given here.",
         )
-
-
-def _resources(data: Any, table: str | None, mode: WriteMode | None) -> list[Resource]:
-    if isinstance(data, Resource):
-        return [data.with_table(table, mode)]
-    if isinstance(data, list | tuple) and data and all(isinstance(item, Resource) for item in data):
-        if table is not None and len(data) > 1:
-            raise ConfigError("one table name was given for several resources", hint="Leave table out.")
-        found = [item.with_table(table, mode) for item in data]
-        names = [table_name(item.name) for item in found]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ConfigError(
-                "two resources of one run load into one table", table=twice[0], hint="Run them one by one."
-            )
-        return found
-    return [from_data(data, table_spec(table or _name_of(data), mode=mode))]
+    given = Contract.parse(options.get("contract"))
+    return data.with_table(table, options.get("mode")).under(given.over(data.spec.contract))
 
 
 def _name_of(data: object) -> str:

@@ -7,21 +7,19 @@ long as nobody else changes the table in between.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, Unpack
 
 from lakeload.config import machine_cores
 from lakeload.lakehouse import Lakehouse
-from lakeload.model.contract import Contract
 from lakeload.model.events import SchemaEvent, events
-from lakeload.model.nesting import Nesting
 from lakeload.model.table import TableState
 from lakeload.normalize.family import Family
 from lakeload.normalize.naming import table_name
+from lakeload.options import Options
 from lakeload.part import child_tables
-from lakeload.sources.read import ReadOptions, read
-from lakeload.sources.resource import Resource, from_data, table_spec
+from lakeload.sources.read import read
+from lakeload.sources.resource import Resource, from_data
 from lakeload.task import expected
 
 _LOAD_ID = "preview"
@@ -31,10 +29,7 @@ def preview(
     data: Any,
     lake: Lakehouse,
     table: str,
-    *,
-    record_path: str | None = None,
-    nesting: Nesting | str | Mapping[str, str] | None = None,
-    contract: Contract | str | Mapping[str, str] | None = None,
+    **options: Unpack[Options],
 ) -> tuple[SchemaEvent, ...]:
     """What loading the data would change.
 
@@ -42,9 +37,7 @@ def preview(
         data: A path, glob or URL, rows, batches, a DataFrame, or a resource, which has options of its own.
         lake: Where the table is, or would be made.
         table: Table name.
-        record_path: Dotted path of the records in JSON objects; for data.
-        nesting: What becomes of objects and lists; for data.
-        contract: What may change; for data.
+        options: As `load` takes them; for data.
 
     Returns:
         One event per change, in the order a load would report them. Their load id is `preview`.
@@ -60,11 +53,7 @@ def preview(
         ['t: added name string (rows of the data, first row 1: "b")']
     """
     name = table_name(table)
-    if isinstance(data, Resource):
-        resource = data.with_table(name)
-    else:
-        spec = table_spec(name, nesting=nesting, contract=contract)
-        resource = from_data(data, spec, ReadOptions(record_path=record_path))
+    resource = data.with_table(name) if isinstance(data, Resource) else from_data(data, name, **options)
     resource = resource.with_storage(lake.options)
     found = lake.readable(name)
     family = Family(

@@ -32,9 +32,10 @@ from lakeload.model.values import schema_from_text
 from lakeload.normalize.naming import table_name
 from lakeload.normalize.payload import decode
 from lakeload.normalize.quarantine import ATTEMPT
+from lakeload.options import spec_of
 from lakeload.report import RunReport
 from lakeload.run import Run
-from lakeload.sources.resource import Resource, table_spec
+from lakeload.sources.resource import Resource
 
 PIPELINE = "replay_"
 """Begins the names of the pipelines that keep the positions of replays."""
@@ -92,9 +93,9 @@ def replay(
         1
     """
     lake = lake if isinstance(lake, Lakehouse) else Lakehouse(lake)
-    spec = table.spec if isinstance(table, Resource) else table_spec(table)
+    spec = table.spec if isinstance(table, Resource) else spec_of(table)
     name = table_name(spec.name)
-    asked = table_spec(name, schema=schema, primary_key=primary_key, naming=naming or spec.naming)
+    asked = spec_of(name, schema=schema, primary_key=primary_key, naming=naming or spec.naming)
     spec = replace(
         spec,
         name=name,

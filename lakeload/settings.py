@@ -109,7 +109,7 @@ class ResourceSettings(_Section):
         partition_by: Columns or transforms such as `day(created_at)`.
         sort_by: Columns, each optionally followed by `desc`.
         cursor: Column name, or `path`, `lag` and `initial`.
-        primary_key: Columns that identify a row; appends and overwrites make no use of it.
+        primary_key: Columns that identify a row; ids of rows in child tables are made of them.
         schema: Type by column, see `docs/concepts/schema.md`.
         target_file_size: Such as `64MB`.
         encoding: `compat` (default) or `modern`.

@@ -14,7 +14,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
+
 import lakeload as ll
+from lakeload import options
 
 GOLDEN = Path(__file__).parent / "golden" / "public_api.txt"
 
@@ -45,6 +48,13 @@ def test_every_public_thing_is_documented() -> None:
     assert not bare
 
 
+@pytest.mark.parametrize("function", [ll.load, ll.resource])
+def test_help_lists_every_option(function: Callable[..., object]) -> None:
+    text = inspect.getdoc(function) or ""
+    assert [name for name in options.Options.__annotations__ if f"    {name}: " not in text] == []
+    assert "{options}" not in text
+
+
 def test_modules_of_the_face_need_no_import_of_their_own() -> None:
     code = "import lakeload as ll; print(ll.rules.not_null('id'), callable(ll.hooks.log_changes))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -67,6 +77,17 @@ def describe() -> Iterator[str]:
             yield f"def {name}{_signature(found)}"
         else:
             yield f"{name}: {found}"
+    yield from _describe_options()
+
+
+def _describe_options() -> Iterator[str]:
+    """The keys of what functions take as `**options: Unpack[...]`, each where it is declared."""
+    seen: set[str] = set()
+    for kind in (options.TableOptions, options.SourceOptions, options.RunOptions, options.Options):
+        yield f"options {kind.__name__}"
+        own = {key: found for key, found in kind.__annotations__.items() if key not in seen}
+        yield from (f"    {kind.__name__}.{key}: {found.__forward_arg__}" for key, found in own.items())
+        seen |= set(own)
 
 
 def _describe_class(name: str, found: type) -> Iterator[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from lakeload.cli.options import Catalog, Debug, Json, Namespace, Quiet, StorageOption
+from lakeload.cli.options import FLAGS, Catalog, Debug, Json, Namespace, Quiet, StorageOption, with_flags
 from lakeload.cli.outcome import EXIT_HELP
 from lakeload.cli.schema import schema
 
@@ -50,29 +50,6 @@ class Engine(StrEnum):
     ATHENA = "athena"
 
 
-class Mode(StrEnum):
-    """Write modes on the command line."""
-
-    APPEND = "append"
-    OVERWRITE = "overwrite"
-    OVERWRITE_PARTITIONS = "overwrite-partitions"
-
-
-class Encoding(StrEnum):
-    """Encodings on the command line."""
-
-    COMPAT = "compat"
-    MODERN = "modern"
-
-
-class Naming(StrEnum):
-    """Ways of naming columns on the command line."""
-
-    SNAKE_CASE = "snake_case"
-    PRESERVE = "preserve"
-    SQL_SAFE = "sql_safe"
-
-
 def _version(shown: bool) -> None:
     if shown:
         from importlib.metadata import version
@@ -91,6 +68,7 @@ def root(
 
 
 @app.command(epilog=EXIT_HELP, short_help="Load files into one table.")
+@with_flags(*FLAGS)
 def load(
     sources: Annotated[
         list[str],
@@ -103,94 +81,29 @@ def load(
     to: Annotated[str, typer.Option("--to", metavar="LAKE", help="Local folder or s3://bucket/prefix.")],
     table: Annotated[str, typer.Option("--table", "-t", help="Table name.")],
     format: Annotated[Format, typer.Option("--format", "-f", help="Table format.")] = Format.DELTA,  # noqa: A002 - name of the option
-    mode: Annotated[
-        Mode, typer.Option(help="Add rows, replace all, or replace the partitions that get rows.")
-    ] = Mode.APPEND,
-    partition_by: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD", help="Column, or day(c), bucket(16, c), … Repeatable. For a new table."
-        ),
-    ] = None,
-    sort_by: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help='Column, or "column desc". Repeatable.')
-    ] = None,
-    target_file_size: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Such as 64MB. Default: the table's own, else 128MB.")
-    ] = None,
-    encoding: Annotated[
-        Encoding, typer.Option(help="Parquet encodings: read fast by every engine, or smaller files.")
-    ] = Encoding.COMPAT,
-    cursor: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Load only rows after the position of the last load.")
-    ] = None,
     catalog: Catalog = None,
     namespace: Namespace = "default",
-    record_path: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Dotted path to the array of records in a JSON object.")
-    ] = None,
-    nesting: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[PATH=]POLICY",
-            help="Objects and lists become: native (default), tables, flatten, json, map. Repeatable.",
-        ),
-    ] = None,
-    max_depth: Annotated[
-        int | None, typer.Option(min=1, help="Levels of nesting kept as types; deeper ones become JSON text.")
-    ] = None,
-    contract: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[KIND=]OUTCOME",
-            help="Of new tables, columns, types: evolve (default), freeze, discard_value, discard_row, "
-            "quarantine. Repeatable.",
-        ),
-    ] = None,
-    rule: Annotated[
-        list[str] | None,
-        typer.Option(metavar="RULE", help='What rows must meet, as "id not null". Repeatable.'),
-    ] = None,
-    naming: Annotated[Naming, typer.Option(help="How columns are named.")] = Naming.SNAKE_CASE,
-    detect_dates: Annotated[
-        bool,
-        typer.Option("--detect-dates/--no-detect-dates", help="Make dates of ISO 8601 text in JSON."),
-    ] = True,
     pipeline: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Name under which the position is kept. Default: from the table."),
     ] = None,
-    load_columns: Annotated[
-        bool,
-        typer.Option(
-            "--load-columns/--no-load-columns", help="Add _lakeload_id and _lakeload_at to a new table."
-        ),
-    ] = True,
-    fold: Annotated[bool, typer.Option("--fold/--no-fold", help="Fold small files after the load.")] = True,
     storage_option: StorageOption = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
+    **options: Any,
 ) -> None:
     """Load files into one table, and print what happened.
 
     Example: lakeload load events/*.jsonl.gz --to ./lake --table events --partition-by "day(created_at)"
     """
-    from lakeload.cli.load import LoadOptions, load_files
-    from lakeload.cli.outcome import reported
+    from lakeload.cli.load import load_files
 
-    with reported(debug=debug):
-        options = LoadOptions(
-            sources=tuple(sources), lake=to, table=table, format=format.value, mode=mode.value,
-            partition_by=tuple(partition_by or ()), sort_by=tuple(sort_by or ()),
-            target_file_size=target_file_size, encoding=encoding.value, cursor=cursor,
-            catalog=tuple(catalog or ()), namespace=namespace,
-            record_path=record_path, nesting=tuple(nesting or ()), max_depth=max_depth,
-            contract=tuple(contract or ()), rules=tuple(rule or ()), naming=naming.value,
-            detect_dates=detect_dates, pipeline=pipeline, load_columns=load_columns, fold=fold,
-            storage_options=tuple(storage_option or ()),
-        )  # fmt: skip
-        load_files(options, json=json, quiet=quiet, debug=debug)
+    load_files(
+        sources, to, table=table, options=options, format=format.value, catalog=catalog or (),
+        namespace=namespace, pipeline=pipeline, storage_option=storage_option or (),
+        json=json, quiet=quiet, debug=debug,
+    )  # fmt: skip
 
 
 @app.command(epilog=EXIT_HELP, short_help="Run a pipeline.yml or pipeline.py.")
@@ -239,37 +152,24 @@ def inspect(
 
 
 @app.command(epilog=EXIT_HELP, short_help="Load the rows in a table's quarantine again.")
+@with_flags(
+    "contract", "rules", "nesting", "primary_key", "naming",
+    rules='What rows must meet now, as "id not null". Repeatable.',
+    nesting="As the rows were first loaded with. Repeatable.",
+    primary_key="As the rows were first loaded with. Repeatable.",
+    naming="As the rows were first loaded with.",
+)  # fmt: skip
 def replay(
     lake: Annotated[str, typer.Argument(metavar="LAKE", help="Local folder or s3://bucket/prefix.")],
     table: Annotated[str, typer.Argument(metavar="TABLE", help="The table, not its quarantine.")],
     *,
-    contract: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[KIND=]OUTCOME",
-            help="Of new tables, columns, types: evolve (default), freeze, discard_value, discard_row, "
-            "quarantine. Repeatable.",
-        ),
-    ] = None,
-    rule: Annotated[
-        list[str] | None,
-        typer.Option(metavar="RULE", help='What rows must meet now, as "id not null". Repeatable.'),
-    ] = None,
-    nesting: Annotated[
-        list[str] | None,
-        typer.Option(metavar="[PATH=]POLICY", help="As the rows were first loaded with. Repeatable."),
-    ] = None,
-    primary_key: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="As the rows were first loaded with. Repeatable."),
-    ] = None,
-    naming: Annotated[Naming, typer.Option(help="As the rows were first loaded with.")] = Naming.SNAKE_CASE,
     catalog: Catalog = None,
     namespace: Namespace = "default",
     storage_option: StorageOption = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
+    **options: Any,
 ) -> None:
     """Load the rows that contracts or rules put aside in TABLE__quarantine again, each of them once.
 
@@ -280,10 +180,8 @@ def replay(
     from lakeload.cli.replay import replay_table
 
     replay_table(
-        lake, table, contract=tuple(contract or ()), rules=tuple(rule or ()), nesting=tuple(nesting or ()),
-        primary_key=tuple(primary_key or ()), naming=naming.value,
-        catalog=tuple(catalog or ()), namespace=namespace, storage_options=tuple(storage_option or ()),
-        json=json, quiet=quiet, debug=debug,
+        lake, table, options=options, catalog=tuple(catalog or ()), namespace=namespace,
+        storage_options=tuple(storage_option or ()), json=json, quiet=quiet, debug=debug,
     )  # fmt: skip
 
 

@@ -2,56 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from lakeload.cli.options import chosen
 from lakeload.cli.outcome import reported
 from lakeload.cli.progress import watching
 from lakeload.cli.summary import show
 from lakeload.errors import ConfigError
-from lakeload.model.mode import Append, Overwrite, WriteMode
-from lakeload.model.naming import Policy
-from lakeload.model.table import Encoding
 from lakeload.registry import FORMATS
 
-MODES: dict[str, WriteMode] = {
-    "append": Append(),
-    "overwrite": Overwrite(),
-    "overwrite-partitions": Overwrite(partitions="dynamic"),
-}
-"""Write modes by the word the command line and pipeline files use."""
 
-
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """The options of `lakeload load`, as typed; see its help."""
-
-    sources: tuple[str, ...]
-    lake: str
-    table: str
-    format: str
-    mode: str
-    partition_by: tuple[str, ...]
-    sort_by: tuple[str, ...]
-    target_file_size: str | None
-    encoding: Encoding
-    cursor: str | None
-    catalog: tuple[str, ...]
-    namespace: str
-    record_path: str | None
-    nesting: tuple[str, ...]
-    max_depth: int | None
-    contract: tuple[str, ...]
-    rules: tuple[str, ...]
-    naming: Policy
-    detect_dates: bool
-    pipeline: str | None
-    load_columns: bool
-    fold: bool
-    storage_options: tuple[str, ...]
-
-
-def load_files(options: LoadOptions, *, json: bool, quiet: bool, debug: bool) -> None:
+def load_files(
+    sources: Sequence[str],
+    lake: str,
+    *,
+    table: str,
+    options: Mapping[str, Any],
+    format: str,  # noqa: A002 - as in `lakeload.load`
+    catalog: Sequence[str],
+    namespace: str,
+    pipeline: str | None,
+    storage_option: Sequence[str],
+    json: bool,
+    quiet: bool,
+    debug: bool,
+) -> None:
     """Load, show progress on a terminal, and print the summary.
 
     Raises:
@@ -60,45 +36,20 @@ def load_files(options: LoadOptions, *, json: bool, quiet: bool, debug: bool) ->
     with watching(shown=not (json or quiet)) as watch, reported(debug=debug, watch=watch):
         import lakeload
 
-        sources = options.sources
         report = lakeload.load(
             sources[0] if len(sources) == 1 else list(sources),
-            options.lake,
-            table=options.table,
-            format=options.format,
-            mode=MODES[options.mode],
-            cursor=options.cursor,
-            partition_by=options.partition_by,
-            sort_by=options.sort_by,
-            target_file_size=options.target_file_size,
-            encoding=options.encoding,
-            load_columns=options.load_columns,
-            fold=options.fold,
-            record_path=options.record_path,
-            nesting=words(options.nesting),
-            max_depth=options.max_depth,
-            contract=words(options.contract),
-            rules=options.rules,
-            naming=options.naming,
-            detect_dates=options.detect_dates,
-            storage_options=storage_options(options.storage_options),
-            catalog=catalogs(options.catalog),
-            namespace=options.namespace,
-            pipeline=options.pipeline,
+            lake,
+            table=table,
+            format=format,
+            storage_options=storage_options(storage_option),
+            catalog=catalogs(catalog),
+            namespace=namespace,
+            pipeline=pipeline,
             progress=watch,
+            **chosen(options),
         )
-    show([report], json=json, quiet=quiet)
-
-
-def words(given: Sequence[str]) -> dict[str, str] | None:
-    """Words such as `quarantine` and `types=freeze`: by what stands before the sign, `""` where none does.
-
-    Example:
-        >>> words(["tables", "payload=json"]), words([])
-        ({'': 'tables', 'payload': 'json'}, None)
-    """
-    split = [word.rpartition("=") for word in given]
-    return {key.strip(): value.strip() for key, _, value in split} or None
+    with reported(debug=debug):
+        show([report], json=json, quiet=quiet)
 
 
 def catalogs(words: Sequence[str]) -> str | dict[str, str] | None:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lakeload.cli.inspect import open_lake
-from lakeload.cli.load import catalogs, words
+from lakeload.cli.load import catalogs
 from lakeload.cli.load import storage_options as parse_storage_options
+from lakeload.cli.options import chosen
 from lakeload.cli.outcome import reported
 from lakeload.cli.progress import watching
 from lakeload.cli.summary import show
-from lakeload.model.naming import Policy
 
 
 def replay_table(
     root: str,
     table: str,
     *,
-    contract: Sequence[str],
-    rules: Sequence[str],
-    nesting: Sequence[str],
-    primary_key: Sequence[str],
-    naming: Policy,
+    options: Mapping[str, Any],
     catalog: Sequence[str],
     namespace: str,
     storage_options: Sequence[str],
@@ -38,23 +35,20 @@ def replay_table(
         import lakeload
         from lakeload.replays import replay
 
-        options = parse_storage_options(storage_options)
-        there = open_lake(root, catalog, namespace, options)
+        credentials = parse_storage_options(storage_options)
+        there = open_lake(root, catalog, namespace, credentials)
         lake = lakeload.Lakehouse(
             root,
             format=there.table(table).formats,
             catalog=catalogs(catalog),
-            storage_options=options,
+            storage_options=credentials,
             namespace=namespace,
         )
         report = replay(
             lake,
             table,
-            contract=words(contract),
-            rules=rules or None,
-            nesting=words(nesting),
-            primary_key=primary_key,
-            naming=naming,
             progress=watch,
+            **chosen(options),
         )
-    show([report], json=json, quiet=quiet)
+    with reported(debug=debug):
+        show([report], json=json, quiet=quiet)

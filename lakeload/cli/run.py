@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakeload.cli.load import MODES
+from lakeload.cli.options import write_mode
 from lakeload.cli.outcome import reported
 from lakeload.cli.progress import Watch, watching
 from lakeload.cli.summary import show
 from lakeload.errors import ConfigError
-from lakeload.model.nesting import MAX_DEPTH, Nesting
 from lakeload.model.progress import Silent
 from lakeload.storage_options import StorageOptions
 
 if TYPE_CHECKING:
+    from lakeload.options import Options
     from lakeload.report import RunReport
     from lakeload.settings import PipelineSettings, ResourceSettings
     from lakeload.sources.resource import Resource
@@ -39,7 +39,8 @@ def run_file(file: Path, *, json: bool, quiet: bool, debug: bool) -> None:
                     place=str(file),
                     hint="Name it .yml, .yaml or .py.",
                 )
-    show(reports, json=json, quiet=quiet)
+    with reported(debug=debug):
+        show(reports, json=json, quiet=quiet)
 
 
 def run_yaml(file: Path, watch: Watch) -> RunReport:
@@ -90,34 +91,28 @@ def _pipeline(settings: PipelineSettings, watch: Watch) -> Any:
 
 
 def _resource(declared: ResourceSettings, storage: StorageOptions) -> Resource:
+    from lakeload.sources.resource import from_data
+
+    sources = declared.source
+    data = sources[0] if len(sources) == 1 else list(sources)
+    return from_data(data, declared.table, storage, **_options(declared))
+
+
+def _options(declared: ResourceSettings) -> Options:
+    """What the resource says, in the forms `lakeload.options` takes."""
     import lakeload
     from lakeload.settings import parse_type
-    from lakeload.sources.read import ReadOptions
-    from lakeload.sources.resource import from_data, table_spec
 
-    cursor = declared.cursor
-    sources = declared.source
-    spec = table_spec(
-        declared.table,
-        primary_key=declared.primary_key or None,
-        mode=MODES[declared.mode],
-        cursor=lakeload.Cursor(cursor.path, lag=cursor.lag, initial=cursor.initial) if cursor else None,
-        partition_by=declared.partition_by,
-        sort_by=declared.sort_by,
-        schema={name: parse_type(kind) for name, kind in declared.types.items()} or None,
-        load_columns=declared.load_columns,
-        target_file_size=declared.target_file_size,
-        encoding=declared.encoding,
-        fold=declared.fold,
-        nesting=Nesting(declared.nesting.default, declared.nesting.paths, declared.max_depth or MAX_DEPTH),
-        contract=declared.contract,
-        rules=declared.rules,
-        naming=declared.naming,
-        max_name_length=declared.max_name_length,
-        detect_dates=declared.detect_dates,
-    )
-    data = sources[0] if len(sources) == 1 else list(sources)
-    return from_data(data, spec, ReadOptions(record_path=declared.record_path, storage=storage))
+    given: dict[str, Any] = {
+        name: getattr(declared, name) for name in declared.model_fields_set - {"table", "source"}
+    }
+    if "mode" in given:
+        given["mode"] = write_mode(given["mode"])
+    if declared.cursor:
+        given["cursor"] = lakeload.Cursor(**dict(declared.cursor))
+    if types := given.pop("types", None):
+        given["schema"] = {name: parse_type(kind) for name, kind in types.items()}
+    return given  # type: ignore[return-value]  # `tests/unit/test_options.py` compares the keys
 
 
 def _execute(file: Path) -> dict[str, Any]:

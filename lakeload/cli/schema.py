@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from lakeload.cli.options import Catalog, Debug, Json, Namespace, StorageOption
+from lakeload.cli.options import Catalog, Debug, Json, Namespace, StorageOption, with_flags
 from lakeload.cli.outcome import EXIT_HELP
 
 schema = typer.Typer(
@@ -77,6 +77,7 @@ def show(
 @schema.command(
     epilog=EXIT_HELP, short_help="What changed between two versions, or what a file would change."
 )
+@with_flags("record_path", "nesting", "max_depth", "contract", "naming", "max_name_length", "detect_dates")
 def diff(
     lake: Lake,
     table: Table,
@@ -94,23 +95,17 @@ def diff(
         str | None,
         typer.Option(metavar="FILE", help="Path, glob or URL: what loading it would change, instead."),
     ] = None,
-    record_path: Annotated[
-        str | None, typer.Option(metavar="PATH", help="With --data: dotted path to the array of records.")
-    ] = None,
-    nesting: Annotated[
-        list[str] | None,
-        typer.Option(metavar="[PATH=]POLICY", help="With --data: as of lakeload load. Repeatable."),
-    ] = None,
     catalog: Catalog = None,
     namespace: Namespace = "default",
     storage_option: StorageOption = None,
     json: Json = False,
     debug: Debug = False,
+    **options: Any,
 ) -> None:
     """Print how the schema changed from one version to another, or what loading a file would change.
 
     With --data every row of the file is read and brought to the table's types; no table is touched. Data that
-    a load would refuse is refused here with the same message.
+    a load would refuse is refused here with the same message. Options of lakeload load go with --data.
     """
     from lakeload.cli.schema_output import Place, diff_data, diff_versions
 
@@ -119,10 +114,7 @@ def diff(
         diff_versions(place, table, old, new, json=json, debug=debug)
     else:
         given = old is not None or new is not None
-        diff_data(
-            place, table, data, record_path=record_path, nesting=tuple(nesting or ()), versions=given,
-            json=json, debug=debug,
-        )  # fmt: skip
+        diff_data(place, table, data, options=options, versions=given, json=json, debug=debug)
 
 
 @schema.command(epilog=EXIT_HELP, short_help="Write schemas into files.")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakeload.cli.inspect import open_lake
-from lakeload.cli.load import storage_options, words
+from lakeload.cli.load import storage_options
+from lakeload.cli.options import chosen
 from lakeload.cli.outcome import reported
 from lakeload.cli.summary import print_json
 from lakeload.cli.wording import columns
@@ -115,8 +116,7 @@ def diff_data(
     table: str,
     data: str,
     *,
-    record_path: str | None,
-    nesting: Sequence[str],
+    options: Mapping[str, Any],
     versions: bool,
     json: bool,
     debug: bool,
@@ -132,7 +132,7 @@ def diff_data(
         if versions:
             raise ConfigError("--from and --to do not go with --data", hint="Leave them out.")
         lake = place.open()
-        found = preview(data, lake, table, record_path=record_path, nesting=words(nesting))
+        found = preview(data, lake, table, **chosen(options))
         if json:
             print_json({"table": table, "data": data, "changes": [event.to_dict() for event in found]})
         else:

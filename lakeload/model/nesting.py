@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, get_args
 
 from lakeload.errors import ConfigError
@@ -56,8 +56,10 @@ class Nesting:
         Raises:
             ConfigError: A word is unknown, or the depth no positive number.
         """
+        if max_depth is not None and (not isinstance(max_depth, int) or max_depth < 1):
+            raise ConfigError("max_depth must be at least 1", hint="1 keeps no nesting, only columns.")
         if isinstance(given, Nesting):
-            return given
+            return given if max_depth is None else replace(given, max_depth=max_depth)
         words = {"": given} if isinstance(given, str) else dict(given or {})
         for word in words.values():
             if word not in get_args(Policy):
@@ -65,8 +67,6 @@ class Nesting:
                     f"{word!r} is no policy for nested values",
                     hint=f"Use one of {', '.join(get_args(Policy))}.",
                 )
-        if max_depth is not None and max_depth < 1:
-            raise ConfigError("max_depth must be at least 1", hint="1 keeps no nesting, only columns.")
         default = words.pop("", "native")
         return cls(default, words, max_depth or MAX_DEPTH)  # type: ignore[arg-type]  # checked above
 

@@ -76,7 +76,7 @@ class TableSpec:
     Args:
         name: Table name as the user gave it.
         schema: Hints by column: types (and nullability) that win over what is inferred. May be partial.
-        primary_key: Columns that identify a row; appends and overwrites make no use of it.
+        primary_key: Columns that identify a row; ids of rows in child tables are made of them.
         layout: Partitioning and sort order, used when the table is created.
         mode: How a load changes the table.
         cursor: Incremental column.

@@ -18,8 +18,8 @@ import lakeload as ll
 from lakeload.errors import ConfigError, SchemaError
 from lakeload.model.table import TableSpec
 from lakeload.normalize.normalizer import Normalizer
+from lakeload.options import spec_of
 from lakeload.sources.class_schema import class_schema
-from lakeload.sources.resource import table_spec
 
 NOW = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
 
@@ -126,7 +126,7 @@ def test_a_class_without_end_is_refused():
 def test_what_is_no_schema_is_refused():
     for wrong in (5, int, ["a"]):
         with pytest.raises(ConfigError, match="schema"):
-            table_spec("t", schema=wrong)
+            spec_of("t", schema=wrong)
 
 
 def test_a_model_rules_the_table_and_its_required_members():
@@ -135,7 +135,7 @@ def test_a_model_rules_the_table_and_its_required_members():
         userId: int  # noqa: N815 - as in the source
         home: Address
 
-    spec = table_spec("t", schema=Row, load_columns=False)
+    spec = spec_of("t", schema=Row, load_columns=False)
     assert isinstance(spec, TableSpec)
     it = Normalizer(spec, formats=("delta",), state=None, load_id="a", loaded_at=NOW)
     good = pa.record_batch({"userId": ["7"], "home": [{"city": "Ulm"}]})
