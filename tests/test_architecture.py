@@ -38,7 +38,7 @@ LAYERS: dict[str, set[str]] = {
     "write.store": {"config", "errors", "places", "storage_options", "write.store_lent"},
     "write.store_lent": {"errors", "loans", "storage_options"},
     "write": {"config", "errors", "model", "storage_options", "write.store"},
-    "sources.class_schema": {"errors"},
+    "sources.class_schema": {"errors", "model"},
     "sources": {"config", "errors", "model", "options", "places", "storage_options", "write.store"},
     "options": {"config", "errors", "model", "sources.class_schema"},
     "normalize": {"config", "errors", "model"},
