@@ -1,9 +1,8 @@
 """Conversions of Arrow arrays that change no value: exact, or refused.
 
-Arrow's own casts do the work because most of them check exactness (`safe=True`) at the speed of a copy;
-those known not to check (to decimals and shorter floats, from timestamps to dates) are cast back and
-compared. A conversion that has nothing to do is `None`, so that the array passes through untouched.
-Conversions are plain data, so that a plan made of them can be sent to another process and printed.
+Which types become which, and by which of the exact casts of `casts`. A conversion that has nothing to do is
+`None`, so that the array passes through untouched. Conversions are plain data, so that a plan made of them
+can be sent to another process and printed.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from lakeload.errors import SchemaError
 from lakeload.model.nested_arrays import nulls
 from lakeload.model.text import to_text
 from lakeload.model.types import MAX_PRECISION, is_text
+from lakeload.normalize.casts import cast, cast_and_compare, int_to_decimal, number_of_text
 from lakeload.normalize.incoming import Path
 from lakeload.normalize.iso8601 import parse
 
@@ -174,7 +174,7 @@ _CHECKED = {
     *(("int", other) for other in ("int", "float")),
     *(("float", other) for other in ("int", "float")),
     *(("decimal", other) for other in ("int", "decimal")),
-    *(("text", other) for other in ("text", "binary", "bool", "int", "float", "decimal")),
+    *(("text", other) for other in ("text", "binary", "bool")),
     ("binary", "binary"),
     ("date", "date"),
     ("timestamp", "timestamp"),
@@ -182,7 +182,7 @@ _CHECKED = {
     ("duration", "int"),
 }
 # Pairs whose Arrow cast may round.
-_ROUNDING = {("float", "decimal"), ("decimal", "float"), ("timestamp", "date")}
+_ROUNDING = {("decimal", "float"), ("timestamp", "date")}
 _MOMENTS = ("date", "timestamp", "time")
 _NUMBERS = ("int", "float", "decimal")
 
@@ -197,17 +197,23 @@ def _find(source: pa.DataType, target: pa.DataType) -> _Found | None:
         found = "to text", (to_text,)
     elif pair[0] == "text" and pair[1] in _MOMENTS:
         found = f"parse {pair[1]}", (partial(parse, kind=target),)
+    elif pair[0] == "text" and pair[1] in _NUMBERS:
+        found = "parse", (partial(number_of_text, kind=target),)
     elif pair == ("int", "decimal"):
-        found = "cast", _int_to_decimal(target)
+        direct = target.precision - target.scale >= 20  # noqa: PLR2004 - digits of the largest uint64
+        found = "cast", (partial(cast if direct else int_to_decimal, kind=target),)
+    elif pair == ("float", "decimal"):
+        # A double means the number it is written as, not the binary fraction that is nearest to it.
+        found = "cast, compare", (to_text, partial(number_of_text, kind=target))
     elif pair == ("date", "timestamp"):
-        found = "cast", (partial(_cast, kind=pa.date32()), partial(_cast, kind=target))
+        found = "cast", (partial(cast, kind=pa.date32()), partial(cast, kind=target))
     elif pair in _ROUNDING or shorter:
-        found = "cast, compare", (partial(_cast_and_compare, kind=target),)
+        found = "cast, compare", (partial(cast_and_compare, kind=target),)
     elif pair in _CHECKED:
         # Only plain strings can be parsed.
-        plain = (partial(_cast, kind=pa.string()),) if pair[0] == "text" else ()
+        plain = (partial(cast, kind=pa.string()),) if pair[0] == "text" else ()
         how = "parse" if pair[0] == "text" and pair[1] != "text" else "cast"
-        found = how, (*plain, partial(_cast, kind=target))
+        found = how, (*plain, partial(cast, kind=target))
     return found
 
 
@@ -217,11 +223,11 @@ def _by_hint(source: pa.DataType, target: pa.DataType, given: pa.DataType | None
         return None
     pair = (_category(source), _category(target))
     if pair == ("binary", "text"):
-        return "decode", (partial(_cast, kind=target),)
+        return "decode", (partial(cast, kind=target),)
     if pair[0] == "text" and pair[1] in ("date", "timestamp"):
-        return "parse", (partial(_cast, kind=pa.string()), partial(_cast, kind=target))
+        return "parse", (partial(cast, kind=pa.string()), partial(cast, kind=target))
     if pair[0] in _NUMBERS and pa.types.is_date(given) and pair[1] == "date":
-        return "count of days", (partial(_cast, kind=pa.int32()), partial(_cast, kind=target))
+        return "count of days", (partial(cast, kind=pa.int32()), partial(cast, kind=target))
     if pair[0] in _NUMBERS and pa.types.is_timestamp(given) and pair[1] == "timestamp":
         return f"count of {given.unit}", (partial(_moments, unit=given.unit, kind=target),)
     return None
@@ -264,25 +270,3 @@ def _within_precision(array: pa.Array) -> pa.Array:
 
 def _nulls(array: pa.Array, kind: pa.DataType) -> pa.Array:
     return nulls(len(array), kind)
-
-
-def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    return array.cast(kind)
-
-
-def _int_to_decimal(target: pa.DataType) -> tuple[_Step, ...]:
-    # Arrow wants room for every int64 even if the values are small: take a detour through a wider type.
-    roomy = pa.decimal256(2 * MAX_PRECISION, target.scale)
-    direct = target.precision - target.scale >= 20  # noqa: PLR2004 - digits of the largest uint64
-    last = partial(_cast, kind=target)
-    return (last,) if direct else (partial(_cast, kind=roomy), last)
-
-
-def _cast_and_compare(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    result = array.cast(kind)
-    same = pc.equal(result.cast(array.type, safe=False), array)
-    if pa.types.is_floating(array.type):
-        same = pc.or_(same, pc.is_nan(array))
-    if pc.all(same).as_py() is False:
-        raise pa.ArrowInvalid("values would be rounded")
-    return result

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakeload.model.types import is_text
+from lakeload.normalize.casts import no_number
 from lakeload.normalize.coerce import Convert, Misfit
 
 
@@ -38,7 +40,11 @@ def _changed(array: pa.Array, target: pa.DataType) -> pa.Array | None:
     source = array.type
     if pa.types.is_string(source) and (pa.types.is_date(target) or pa.types.is_timestamp(target)):
         return pc.fill_null(pc.invert(pc.match_substring_regex(array, _BEGINS_AS_DATE)), False)
-    if pa.types.is_nested(source) or pa.types.is_string(target):
+    if is_text(source) and (
+        pa.types.is_integer(target) or pa.types.is_floating(target) or pa.types.is_decimal(target)
+    ):
+        return no_number(array, target)
+    if pa.types.is_nested(source) or pa.types.is_string(target) or is_text(source):
         return None
     try:
         back = array.cast(target, safe=False).cast(source, safe=False)
