@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,9 +39,10 @@ class LakeCatalogs:
     ) -> None:
         self.uris = dict(given)
         self._store, self._options, self._now = store, options, now
-        self._lent_stores: dict[tuple[str, str], Store] = {}
+        self._opened: dict[object, Any] = {}
+        self._opening = threading.RLock()
 
-    @cached_property
+    @property
     def iceberg(self) -> Catalog:
         """The catalog of Iceberg tables: the one given, or a SQLite file in a local lake.
 
@@ -49,21 +50,13 @@ class LakeCatalogs:
             ConfigError: None was given, and the lake is not local.
             CatalogError: It cannot be opened.
         """
-        uri = self.iceberg_uri()
-        if self._store.local:
-            self._store.make_root()
-        catalog: Catalog = registry.catalog_factory(uri)(uri, self._store.root, self._options, now=self._now)
+        catalog: Catalog = self._once("iceberg", self._open_iceberg)
         return catalog
 
-    @cached_property
+    @property
     def delta(self) -> DeltaCatalog | None:
         """The catalog of Delta tables; `None` when they are found by their paths alone."""
-        uri = self.uris.get("delta")
-        if uri is None:
-            return None
-        catalog: DeltaCatalog = registry.delta_catalog_factory(uri)(
-            uri, self._store.root, self._options, now=self._now
-        )
+        catalog: DeltaCatalog | None = self._once("delta", self._open_delta)
         return catalog
 
     def iceberg_uri(self) -> str:
@@ -82,7 +75,7 @@ class LakeCatalogs:
             )
         return f"sqlite:///{self._default}"
 
-    @cached_property
+    @property
     def lent(self) -> bool:
         """Whether the catalog of Iceberg tables lets us into storage, of which we have no keys."""
         return not self._store.local and "iceberg" in self.uris and getattr(self.iceberg, "lends", False)
@@ -95,11 +88,11 @@ class LakeCatalogs:
             name: A table, or what lies beside the tables.
             location: Root of the store.
         """
-        key = (namespace, name)
-        if key not in self._lent_stores:
-            catalog = cast("Any", self.iceberg)  # of those that lend
-            self._lent_stores[key] = Store(location, catalog.storage(namespace, name, location))
-        return self._lent_stores[key]
+        catalog = cast("Any", self.iceberg)  # of those that lend
+        store: Store = self._once(
+            (namespace, name), lambda: Store(location, catalog.storage(namespace, name, location))
+        )
+        return store
 
     @property
     def iceberg_exists(self) -> bool:
@@ -109,3 +102,26 @@ class LakeCatalogs:
     @property
     def _default(self) -> Path:
         return Path(self._store.root) / "catalog.db"
+
+    def _open_iceberg(self) -> Catalog:
+        uri = self.iceberg_uri()
+        if self._store.local:
+            self._store.make_root()
+        catalog: Catalog = registry.catalog_factory(uri)(uri, self._store.root, self._options, now=self._now)
+        return catalog
+
+    def _open_delta(self) -> DeltaCatalog | None:
+        uri = self.uris.get("delta")
+        if uri is None:
+            return None
+        catalog: DeltaCatalog = registry.delta_catalog_factory(uri)(
+            uri, self._store.root, self._options, now=self._now
+        )
+        return catalog
+
+    def _once(self, key: object, make: Callable[[], Any]) -> Any:
+        """What was made under the key, or is now: by one thread, before others see it."""
+        with self._opening:
+            if key not in self._opened:
+                self._opened[key] = make()
+            return self._opened[key]

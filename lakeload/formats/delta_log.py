@@ -217,9 +217,13 @@ class _Stats(msgspec.Struct, rename="camel"):
     num_records: int | None = None
 
 
+_STATS = msgspec.json.Decoder(_Stats)
+"""Made here, by one thread: msgspec prepares a type on its first use, without a lock."""
+
+
 def _rows(add: Action) -> int | None:
     try:
-        found = msgspec.json.decode(add.get("stats") or "{}", type=_Stats).num_records
+        found = _STATS.decode(add.get("stats") or "{}").num_records
     except msgspec.MsgspecError:
         found = None
     return (add.get("stats_parsed") or {}).get("numRecords") if found is None else found

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
 
@@ -44,7 +45,8 @@ def let_in() -> None:
     """Pandas may be imported by everybody: the next conversion knows its values again."""
     found = _installed()
     for finder in found:
-        sys.meta_path.remove(finder)
+        with suppress(ValueError):  # another thread lets pandas in too
+            sys.meta_path.remove(finder)
     arrow = sys.modules.get("pyarrow.lib")
     if found and arrow is not None:
         # It remembers that there was no pandas. Made anew in place it asks once more.

@@ -54,6 +54,8 @@ class Guard:
         kinds = {name: Any if name in odd else _or_null(seen) for name, seen in columns.items()}
         self._kind: Any = list[_struct(kinds)]  # type: ignore[misc]  # built at run time
         self._convert = functools.partial(msgspec.convert, type=self._kind, strict=True, builtin_types=native)
+        # msgspec prepares types on their first use without a lock: two threads at once end the process.
+        self._convert([])
 
     def accepts(self, rows: Sequence[object]) -> bool:
         """Whether all rows are as expected."""
