@@ -51,6 +51,8 @@ class Part:
         options: How its files were written.
         result: What was made for it.
         task: What was made of the whole resource.
+        label: Tells the resource's position from those of others.
+        aside: The quarantine, where the resource's own table does not exist.
         moved: Whether the resource's position changed; on its own table only.
         repeated: Whether the rows are those of the unfinished load that was completed first.
         changeset: What has to happen to the table; `None` when nothing has.
@@ -60,6 +62,8 @@ class Part:
     options: WriteOptions
     result: TableResult
     task: TaskResult
+    label: str
+    aside: TableState | None = None
     moved: bool = False
     repeated: bool = False
     changeset: Changeset | None = None
@@ -82,6 +86,13 @@ class Part:
         """Whether it is the resource's own table, which holds the position."""
         return self.result is self.task.root
 
+    @property
+    def kept(self) -> bool:
+        """Whether an overwrite leaves the table as it is, because no row came."""
+        mode = self.result.spec.mode
+        empty = isinstance(mode, Overwrite) and mode.empty == "keep" and not self.task.root.rows
+        return empty and self.state is not None
+
     def load(self, load_id: str) -> Load:
         """What the run hands over for the table."""
         spec, result = self.result.spec, self.result
@@ -98,6 +109,7 @@ class Part:
             load_id=load_id,
             properties=properties,
             moved=self.moved,
+            keep=self.kept,
         )
 
     def events(self, load_id: str, at: dt.datetime, pipeline: str) -> tuple[SchemaEvent, ...]:
@@ -136,6 +148,7 @@ class Part:
             repeated=self.repeated,
             folded=self.folded,
             unregistered=str(self.unregistered) if self.unregistered else None,
+            kept=self.kept,
             seconds=self.seconds,
             **(told if self.is_root and not self.repeated else {}),  # type: ignore[arg-type]  # by name
         )
@@ -164,12 +177,13 @@ class Loading:
             LakeloadError: The data cannot be read, does not fit, or cannot be written.
         """
         name = table_name(resource.name)
+        label = table_name(resource.label or resource.name)
         resource = resource.with_table(name).with_storage(self.lake.options)
         places = self._places(resource)
         state = places(name).state
         positioned = resource.spec.cursor is not None or resource.positions is not None
-        anchor = state if state is not None else self._aside(name)
-        checkpoint = journal.checkpoint(name, anchor) if positioned else None
+        aside = self._aside(name) if state is None else None
+        checkpoint = journal.checkpoint(name, label, state, aside) if positioned else None
         task = LoadTask(
             resource=resource,
             formats=self.lake.formats,
@@ -191,6 +205,8 @@ class Loading:
                 places(table.spec.name).options,
                 table,
                 result,
+                label,
+                aside,
                 moved=table is result.root
                 and (result.checkpoint or Checkpoint()) != (checkpoint or Checkpoint()),
                 repeated=repeated,

@@ -30,6 +30,7 @@ class TableReport:
         folded: Small files replaced by bigger ones after the load.
         unregistered: Why the table's entry in the catalog of Delta tables is behind; `None` when it is not.
             The rows are published, and the next load tries again.
+        kept: True when an overwrite brought no row and left the table as it was.
         seconds: Seconds per stage (`extract`, `normalize`, `write`, `commit`, `fold`), as the thread that
             joins the stages waited for them; on the resource's own table.
         discarded_rows: Rows of the source the contract or a rule dropped.
@@ -52,6 +53,7 @@ class TableReport:
     repeated: bool = False
     folded: int = 0
     unregistered: str | None = None
+    kept: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
     discarded_rows: int = 0
     discarded_values: int = 0
@@ -131,6 +133,7 @@ def _table(report: TableReport) -> dict[str, Any]:
         "repeated": report.repeated,
         "folded": report.folded,
         "unregistered": report.unregistered,
+        "kept": report.kept,
         "discarded_rows": report.discarded_rows,
         "discarded_values": report.discarded_values,
         "quarantined_rows": report.quarantined_rows,
@@ -154,6 +157,8 @@ def _line(report: TableReport) -> str:
         parts.append(f"{_count(report.quarantined_rows, 'row')} quarantined")
     if report.repeated:
         parts.append("already loaded by the completed load")
+    if report.kept:
+        parts.append("no row came, so the table was left as it is")
     if report.folded:
         parts.append(f"folded {_count(report.folded, 'small file')}")
     if report.unregistered:

@@ -11,17 +11,17 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 
-from lakeload.commit.descriptor import Descriptor, Position
+from lakeload.commit.descriptor import Descriptor
 from lakeload.commit.journal import Journal, taken
 from lakeload.commit.lake import publish_load, recover
 from lakeload.commit.plan import plan
+from lakeload.commit.position import Position, Standing
 from lakeload.commit.widen import widen_files
 from lakeload.errors import LakeloadError
 from lakeload.hooks import Hook, run_hooks
 from lakeload.lakehouse import Lakehouse
 from lakeload.maintain.fold import fold
 from lakeload.model.changes import Token
-from lakeload.model.cursor import Checkpoint
 from lakeload.model.progress import Progress
 from lakeload.part import Loading, Part
 from lakeload.report import RunReport
@@ -155,10 +155,10 @@ class Run:
         sequence = max([journal.last, *tokens]) + 1
         token = Token(self._pipeline, sequence)
         before = journal.positions()
-        # The position of a resource is its own table's, and moves with whatever it loads into.
-        moved = {name: Position(sequence, Checkpoint()) for name in changing}
-        for part in changing.values():
-            moved[part.task.root.spec.name] = Position(sequence, part.task.checkpoint or Checkpoint())
+        after = dict(before)
+        for part in parts:
+            if part.is_root:
+                _move(after, part, journal, sequence)
         planned = {name: plan(part.load(self._load_id), part.state, token) for name, part in changing.items()}
         return Descriptor(
             pipeline=self._pipeline,
@@ -166,8 +166,8 @@ class Run:
             load_id=self._load_id,
             at=self._at,
             changes={name: change for name, change in planned.items() if change is not None},
-            positions={**before, **moved},
-            before={name: before[name] for name in moved if name in before},
+            positions=after,
+            before={name: before[name] for name in changing if name in before},
             fingerprints={name: part.result.fingerprint for name, part in changing.items()},
         )
 
@@ -202,3 +202,21 @@ class Run:
             store = self._lake.store(part.name)
             for file in part.result.files:
                 store.delete(file.path)
+
+
+def _move(positions: dict[str, Position], part: Part, journal: Journal, sequence: int) -> None:
+    """Note where the pipeline stands in a resource's own table once its load is published.
+
+    Loads without a position, and other resources, leave what they find.
+    """
+    if part.changeset is None and part.state is not None:
+        return  # the table keeps its token, and the position goes by that
+    standings = journal.standings(part.name, part.state, part.aside)
+    checkpoint = part.task.checkpoint
+    if standings is None and checkpoint is None:
+        positions.pop(part.name, None)  # as unknown as before
+        return
+    found = dict(standings or {})
+    if part.moved and checkpoint is not None:
+        found[part.label] = Standing(sequence, checkpoint.value, checkpoint)
+    positions[part.name] = Position(sequence, found)

@@ -170,7 +170,14 @@ class _Run:
         )
         hint = self._family.root.normalizer.hint
         self._incremental = (
-            Incremental(spec.cursor, task.checkpoint, hint(spec.cursor.path)) if spec.cursor else None
+            Incremental(
+                spec.cursor,
+                _start(task),
+                hint(spec.cursor.path),
+                refresh=isinstance(spec.mode, Overwrite),
+            )
+            if spec.cursor
+            else None
         )
         self._outputs: dict[str, _Output] = {}
         self._seconds = {"extract": 0.0, "normalize": 0.0, "write": 0.0}
@@ -193,14 +200,21 @@ class _Run:
                     files=len(table.files),
                 )
             return TaskResult(
-                tables, self._checkpoint(), self._family.tally, self._family.rule_counts, self._seconds
+                tables,
+                self._checkpoint(tables[-1].rows),
+                self._family.tally,
+                self._family.rule_counts,
+                self._seconds,
             )
         except BaseException:
             for output in self._outputs.values():
                 output.abort()
             raise
 
-    def _checkpoint(self) -> Checkpoint | None:
+    def _checkpoint(self, rows: int) -> Checkpoint | None:
+        mode = self._task.resource.spec.mode
+        if isinstance(mode, Overwrite) and mode.empty == "keep" and not rows:
+            return self._task.checkpoint  # the table stays as it is, and so does the position
         if self._incremental:
             return self._incremental.checkpoint()
         positions = self._task.resource.positions
@@ -248,6 +262,14 @@ class _Run:
             options = replace(place.options, memory_budget=share)
             found = self._outputs[member.spec.name] = _Output(member, place.store, options)
         return found
+
+
+def _start(task: LoadTask) -> Checkpoint | None:
+    """Where the cursor goes on: replacing the whole table takes back what was loaded into it."""
+    mode, found = task.resource.spec.mode, task.checkpoint
+    if found is not None and isinstance(mode, Overwrite) and mode.whole:
+        return Checkpoint(positions=found.positions)
+    return found
 
 
 class _Output:

@@ -150,7 +150,10 @@ def _position(lake: Lakehouse, pipeline: str, table: str, sequence: int) -> dict
     """Where the pipeline stands, and up to which cursor value; `None` without a cursor."""
     position = lake.journal(pipeline).positions().get(table)
     same = position is not None and position.sequence == sequence
-    return {"load": sequence, "cursor": position.checkpoint.value if position and same else None}
+    found = position.resources if position and same else {}
+    cursors = {resource or table: standing.value for resource, standing in found.items()}
+    own = cursors.get(table, next(iter(cursors.values()), None))
+    return {"load": sequence, "cursor": own, "resources": cursors}
 
 
 def _print_lake(out: Console, lake: Lakehouse, tables: Mapping[str, Mapping[str, Any]]) -> None:
@@ -207,8 +210,12 @@ def _distinct_files(files: Mapping[str, list[dict[str, Any]]]) -> list[tuple[str
 
 
 def _position_row(pipeline: str, position: Mapping[str, Any]) -> tuple[str, ...]:
-    cursor = position["cursor"]
-    return (f"pipeline {pipeline}", f"load {position['load']}", "" if cursor is None else f"up to {cursor}")
+    cursors = {name: value for name, value in position["resources"].items() if value is not None}
+    if len(cursors) > 1:
+        reached = "; ".join(f"{name} up to {value}" for name, value in cursors.items())
+    else:
+        reached = "".join(f"up to {value}" for value in cursors.values())
+    return (f"pipeline {pipeline}", f"load {position['load']}", reached)
 
 
 def _amounts(facts: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -84,6 +84,8 @@ def _changes(table: TableReport) -> list[str]:
     text += [str(change) for change in table.schema_changes]
     if table.repeated:
         text.append("these rows were in the load completed first, and were not added again")
+    if table.kept:
+        text.append("no row came, so the table was left as it is")
     if table.folded:
         text.append(f"folded {count(table.folded, 'small file')}")
     return text

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from lakeload.commit.position import Position, position_in, position_out
 from lakeload.errors import StorageError
 from lakeload.model.changes import (
     Changeset,
@@ -25,26 +26,13 @@ from lakeload.model.changes import (
     SchemaChange,
     Token,
 )
-from lakeload.model.cursor import Checkpoint
 from lakeload.model.evolution import find
 from lakeload.model.files import ColumnStats, DataFile
 from lakeload.model.layout import Layout, PartitionField
 from lakeload.model.values import from_json, schema_from_text, schema_to_text, to_json
 
-VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a pipeline stands in one table.
-
-    Args:
-        sequence: Sequence number of the load that brought it there.
-        checkpoint: What the source needs to go on.
-    """
-
-    sequence: int
-    checkpoint: Checkpoint
+VERSION = 2
+_READ = (1, VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +70,8 @@ def encode(descriptor: Descriptor) -> bytes:
             "load_id": descriptor.load_id,
             "at": descriptor.at.isoformat(),
             "tables": {name: _changeset_out(change) for name, change in descriptor.changes.items()},
-            "positions": {name: _position_out(p) for name, p in descriptor.positions.items()},
-            "before": {name: _position_out(p) for name, p in descriptor.before.items()},
+            "positions": _positions_out(descriptor.positions, descriptor.sequence),
+            "before": _positions_out(descriptor.before, descriptor.sequence),
             "fingerprints": dict(descriptor.fingerprints),
         }
     )
@@ -97,7 +85,7 @@ def decode(data: bytes, *, place: str) -> Descriptor:
     """
     try:
         raw = msgspec.json.decode(data)
-        if raw["version"] != VERSION:
+        if raw["version"] not in _READ:
             raise StorageError(
                 f"the load descriptor has version {raw['version']}, this release reads {VERSION}",
                 place=place,
@@ -112,8 +100,8 @@ def decode(data: bytes, *, place: str) -> Descriptor:
             changes={
                 name: _changeset_in(change, raw["load_id"], token) for name, change in raw["tables"].items()
             },
-            positions={name: _position_in(p) for name, p in raw["positions"].items()},
-            before={name: _position_in(p) for name, p in raw["before"].items()},
+            positions=_positions_in(raw["positions"], raw["sequence"]),
+            before=_positions_in(raw["before"], raw["sequence"]),
             fingerprints=raw["fingerprints"],
         )
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, pa.ArrowInvalid) as error:
@@ -122,6 +110,14 @@ def decode(data: bytes, *, place: str) -> Descriptor:
             place=place,
             hint="Restore it from a backup; without it the position of this pipeline is unknown.",
         ) from error
+
+
+def _positions_out(positions: Mapping[str, Position], sequence: int) -> dict[str, Any]:
+    return {name: position_out(position, sequence) for name, position in positions.items()}
+
+
+def _positions_in(raw: Mapping[str, Any], sequence: int) -> dict[str, Position]:
+    return {name: position_in(position, sequence) for name, position in raw.items()}
 
 
 def _changeset_out(change: Changeset) -> dict[str, Any]:
@@ -276,31 +272,3 @@ def _change_in(raw: dict[str, Any]) -> SchemaChange:
         rows=raw.get("rows"),
         source=raw.get("source"),
     )
-
-
-def _position_out(position: Position) -> dict[str, Any]:
-    checkpoint = position.checkpoint
-    kind = _cursor_type(checkpoint.value)
-    return {
-        "sequence": position.sequence,
-        "type": None if kind is None else schema_to_text(pa.schema([("value", kind)])),
-        "value": None if kind is None else to_json(checkpoint.value, kind),
-        "boundary": sorted(checkpoint.boundary),
-        "positions": dict(checkpoint.positions),
-    }
-
-
-def _position_in(raw: dict[str, Any]) -> Position:
-    value = None
-    if raw["type"] is not None:
-        value = from_json(raw["value"], schema_from_text(raw["type"]).field("value").type)
-    return Position(raw["sequence"], Checkpoint(value, frozenset(raw["boundary"]), raw["positions"]))
-
-
-def _cursor_type(value: object) -> pa.DataType | None:
-    if value is None:
-        return None
-    if isinstance(value, int) and value >= 2**63:
-        return pa.uint64()
-    kind = pa.scalar(value).type
-    return pa.timestamp("us", "UTC") if pa.types.is_timestamp(kind) and kind.tz else kind

@@ -11,11 +11,12 @@ Objects are only ever created, never changed; creating number N is what makes a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from lakeload.commit.descriptor import Descriptor, Position, decode, encode
+from lakeload.commit.descriptor import Descriptor, decode, encode
+from lakeload.commit.position import Position, Standing, own
 from lakeload.errors import ConflictError, StorageError
 from lakeload.model.cursor import Checkpoint
 from lakeload.model.table import TableState
@@ -64,16 +65,20 @@ class Journal:
         self._names.add(path)
         return True
 
-    def finish(self, sequence: int, unregistered: Iterable[str] = ()) -> None:
+    def finish(self, descriptor: Descriptor, unregistered: Iterable[str] = ()) -> None:
         """Note that every table has the load, and forget the oldest descriptors.
 
         Args:
-            sequence: The load.
+            descriptor: The load, which is the newest. Descriptors that hold a checkpoint it names stay.
             unregistered: Tables whose catalog entry could not be brought up to date.
         """
         names = sorted(unregistered)
-        self._mark(sequence, "done", msgspec.json.encode(names) if names else b"")
-        for old in sorted(int(n.split(".")[0]) for n in self._names if n.endswith(".json"))[:-KEEP]:
+        self._mark(descriptor.sequence, "done", msgspec.json.encode(names) if names else b"")
+        held = {one.load for position in descriptor.positions.values() for one in position.resources.values()}
+        numbers = sorted(int(name.split(".")[0]) for name in self._names if name.endswith(".json"))
+        for old in numbers[:-KEEP]:
+            if old in held:
+                continue
             for suffix in ("json", "done", "failed"):
                 if self._has(old, suffix):
                     self._store.delete(_name(old, suffix))
@@ -103,29 +108,63 @@ class Journal:
                     positions[table] = descriptor.before[table]
         return positions
 
-    def checkpoint(self, table: str, state: TableState | None) -> Checkpoint | None:
-        """Where to go on in `table`, by the token the table itself carries.
+    def standings(
+        self, table: str, state: TableState | None, aside: TableState | None = None
+    ) -> Mapping[str, Standing] | None:
+        """Where the resources of the pipeline stand in `table`, by the token the table itself carries.
 
-        A table that does not exist, or never saw this pipeline, starts from the beginning.
+        Args:
+            table: Table name.
+            state: The table as it is.
+            aside: Its quarantine, which knows the position while everything that came was put aside.
+
+        Returns:
+            By resource; empty for a table that does not exist or never saw this pipeline, `None` for one
+            that carries a token whose descriptor is gone.
+        """
+        token = self._token(state, aside)
+        if not token:
+            return {}
+        position = self.positions().get(table)
+        if position is None or position.sequence != token or state is None:
+            descriptor = self.read(token)
+            if state is None and descriptor is not None and table in descriptor.changes:
+                return {}  # the table was there with that load, and was dropped since
+            position = descriptor.positions.get(table) if descriptor else None
+        return None if position is None else position.resources
+
+    def checkpoint(
+        self, table: str, resource: str, state: TableState | None, aside: TableState | None = None
+    ) -> Checkpoint | None:
+        """Where a resource goes on in `table`; `None` at the beginning. Arguments are those of `standings`.
 
         Raises:
-            StorageError: The table carries a token whose descriptor is gone.
+            StorageError: The descriptor that holds it is gone.
         """
-        token = state.sequences.get(self._pipeline, 0) if state else 0
-        if not token:
-            return None
-        position = self.positions().get(table)
-        if position is None or position.sequence != token:
-            descriptor = self.read(token)
-            position = descriptor.positions.get(table) if descriptor else None
-        if position is None:
-            raise StorageError(
-                f"the table is at load {token} of pipeline {self._pipeline!r}, whose descriptor is gone",
-                table=table,
-                place=self._store.uri(_name(token, "json")),
-                hint="Restore it, or load with another pipeline name and an initial cursor value.",
-            )
-        return position.checkpoint
+        standings = self.standings(table, state, aside)
+        if standings is None:
+            raise self._gone(table, self._token(state, aside))
+        standing = own(standings, resource)
+        if standing is None or standing.checkpoint is not None:
+            return standing.checkpoint if standing else None
+        descriptor = self.read(standing.load)
+        there = descriptor.positions.get(table) if descriptor else None
+        found = own(there.resources, resource) if there else None
+        if found is None or found.checkpoint is None:
+            raise self._gone(table, standing.load)
+        return found.checkpoint
+
+    def _token(self, state: TableState | None, aside: TableState | None) -> int:
+        anchor = aside if state is None else state
+        return anchor.sequences.get(self._pipeline, 0) if anchor else 0
+
+    def _gone(self, table: str, sequence: int) -> StorageError:
+        return StorageError(
+            f"the table is at load {sequence} of pipeline {self._pipeline!r}, whose descriptor is gone",
+            table=table,
+            place=self._store.uri(_name(sequence, "json")),
+            hint="Restore it, or load with another pipeline name and an initial cursor value.",
+        )
 
     def _has(self, sequence: int, suffix: str) -> bool:
         return _name(sequence, suffix) in self._names

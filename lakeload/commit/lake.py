@@ -122,7 +122,7 @@ def publish_load(journal: Journal, descriptor: Descriptor, tables: Tables) -> Ma
                 tables.store(name).delete(file.path)
         raise next(iter(refused.values()))
     behind = tables.sync([*descriptor.changes, *journal.unregistered()])
-    journal.finish(descriptor.sequence, behind)
+    journal.finish(descriptor, behind)
     return behind
 
 

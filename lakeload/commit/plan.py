@@ -37,6 +37,7 @@ class Load:
         load_id: Load id.
         properties: Properties of a table this load creates.
         moved: The position changed, so that there must be a commit to carry it, rows or not.
+        keep: No row came that could replace those of the table, so they stay.
     """
 
     table: str
@@ -48,13 +49,14 @@ class Load:
     load_id: str
     properties: Mapping[str, str] = field(default_factory=dict)
     moved: bool = False
+    keep: bool = False
 
 
 def plan(load: Load, state: TableState | None, token: Token) -> Changeset | None:
     """The change this load makes, or `None` when it makes none.
 
-    A load without rows still creates a table whose schema is known, evolves one, and empties one that is
-    overwritten as a whole.
+    A load without rows still creates a table whose schema is known, evolves one, and empties one whose rows
+    it was told not to keep.
 
     Raises:
         ConfigError: Partitions of a table without partitions shall be overwritten.
@@ -87,7 +89,7 @@ def plan(load: Load, state: TableState | None, token: Token) -> Changeset | None
 
 
 def _removal(load: Load, state: TableState | None) -> Removal | None:
-    if state is None or not isinstance(load.mode, Overwrite):
+    if state is None or not isinstance(load.mode, Overwrite) or load.keep:
         return None
     if load.mode.partitions is None:
         return RemoveAll()

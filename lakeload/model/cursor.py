@@ -30,17 +30,28 @@ class Cursor:
     initial: CursorValue | None = None
 
 
+HASH_DIGITS = 14
+"""Hexadecimal digits of a row's hash that are kept: of 200,000 rows and as many new ones, two meet by chance
+once in two million loads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where one resource stopped. Travels with the commit of its rows.
+    """Where one resource stopped in one table. Travels with the commit of its rows.
 
     Args:
         value: Largest cursor value loaded so far; `None` before the first row.
-        boundary: Hashes (hex) of the rows already loaded that the next run can meet again: those at
-            `value`, or within the cursor's lag behind it.
+        boundary: Hashes (the first `HASH_DIGITS` of them) of the rows already loaded that the next run can
+            meet again: those at `value`, or within the cursor's lag behind it.
         positions: Positions the source defines itself, such as file names or offsets, as text.
+        cursor: Path of the column `value` is of; `None` where an earlier release wrote it.
+        since: What `boundary` reaches back to, inclusive; `None` where an earlier release wrote it.
+        unplaced: Hashes of rows that were taken although their cursor tells no place.
     """
 
     value: CursorValue | None = None
     boundary: frozenset[str] = frozenset()
     positions: Mapping[str, str] = field(default_factory=dict)
+    cursor: str | None = None
+    since: CursorValue | None = None
+    unplaced: frozenset[str] = frozenset()

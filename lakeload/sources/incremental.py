@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import ConfigError, SourceError
-from lakeload.model.cursor import Checkpoint, Cursor, CursorValue
+from lakeload.model.cursor import HASH_DIGITS, Checkpoint, Cursor, CursorValue
 from lakeload.model.rejection import SOURCE_ROW
 from lakeload.model.text import text_of
 from lakeload.sources.decode.conflict import excerpt
@@ -53,9 +53,15 @@ class Incremental:
     """
 
     def __init__(
-        self, cursor: Cursor, checkpoint: Checkpoint | None, kind: pa.DataType | None = None
+        self,
+        cursor: Cursor,
+        checkpoint: Checkpoint | None,
+        kind: pa.DataType | None = None,
+        *,
+        refresh: bool = False,
     ) -> None:
         self._kind = kind
+        self._refresh = refresh
         self._initial = cursor.initial
         self._path = cursor.path
         self._lag: Any = _lag(cursor.lag)
@@ -64,7 +70,7 @@ class Incremental:
         self._rows = 0
         self._window: list[_Piece] = []
         self.start: CursorValue | None = (
-            cursor.initial if self._old.value is None else self._behind(self._old.value)
+            cursor.initial if refresh or self._old.value is None else self._behind(self._old.value)
         )
 
     def filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -99,20 +105,19 @@ class Incremental:
         return Checkpoint(self._value, frozenset(boundary), self._old.positions)
 
     def _unseen(self, batch: pa.RecordBatch, values: pa.Array) -> pa.RecordBatch:
-        if self._old.value is None or not self._old.boundary:
+        if self._refresh or self._old.value is None or not self._old.boundary:
             return batch
         maybe = pc.less_equal(values, self._scalar(self._old.value, values.type))
         if not pc.any(maybe).as_py():
             return batch
         indices = pc.indices_nonzero(maybe)
         rows = _rows(batch.take(indices))
-        seen = [
-            i for i, row in zip(indices.to_pylist(), rows, strict=True) if row_hash(row) in self._old.boundary
-        ]
-        if not seen:
+        known = [row_hash(row)[:HASH_DIGITS] in self._old.boundary for row in rows]
+        seen = indices.filter(pa.array(known, pa.bool_()))
+        if not len(seen):
             return batch
-        everything = pa.array(range(batch.num_rows))
-        return batch.filter(pc.invert(pc.is_in(everything, pa.array(seen, everything.type))))
+        everything = pa.arange(0, batch.num_rows)
+        return batch.filter(pc.invert(pc.is_in(everything, seen.cast(everything.type))))
 
     def _remember(self, batch: pa.RecordBatch, values: pa.Array) -> None:
         largest = _python(pc.max(values))
@@ -245,7 +250,7 @@ class _Piece:
 
     def digests(self) -> list[str]:
         if self._rows is not None:
-            return [row_hash(row) for row in _rows(self._rows)]
+            return [row_hash(row)[:HASH_DIGITS] for row in _rows(self._rows)]
         return [] if self._hashes is None else self._hashes.to_pylist()
 
 

@@ -32,6 +32,8 @@ class Resource:
         positions: For sources that keep their own position: gives what to record with the load, once all
             its rows were taken. `open` then takes what the last load recorded (empty at first) in place of a
             cursor position. `None`: the resource has a cursor, or loads everything.
+        label: Tells its position from those of other resources that load into the same table; by default the
+            name it was made with.
 
     Example:
         >>> @resource
@@ -46,6 +48,7 @@ class Resource:
     read: ReadOptions = field(default_factory=ReadOptions)
     function: Callable[..., object] | None = field(default=None, repr=False)
     positions: Callable[[], Mapping[str, str]] | None = field(default=None, repr=False)
+    label: str = ""
 
     @property
     def name(self) -> str:
@@ -70,7 +73,7 @@ class Resource:
             name=table or self.spec.name,
             mode=self.spec.mode if mode is None else checked_mode(mode),
         )
-        return replace(self, spec=spec)
+        return replace(self, spec=spec, label=self.label or self.spec.name)
 
     def under(self, contract: Contract) -> Resource:
         """The same resource under a contract instead of its own."""

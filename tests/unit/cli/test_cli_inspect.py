@@ -56,7 +56,7 @@ def test_json_says_the_same_to_machines(lake: Path, capsys: pytest.CaptureFixtur
     everything = json.loads(shown(capsys, str(lake), "--json"))
     assert list(everything["tables"]) == ["cold", "dual", "plain"]
     table = json.loads(shown(capsys, str(lake), "dual", "--json"))
-    assert table["positions"] == {"p": {"load": 2, "cursor": 4}}
+    assert table["positions"] == {"p": {"load": 2, "cursor": 4, "resources": {"dual": 4}}}
     assert [version["version"] for version in table["history"]["delta"]] == [1, 0]
     assert {form: contents["rows"] for form, contents in table["formats"].items()} == {
         "delta": 5,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakeload.errors import ConfigError, SourceError
-from lakeload.model.cursor import Checkpoint, Cursor
+from lakeload.model.cursor import HASH_DIGITS, Checkpoint, Cursor
 from lakeload.model.rejection import SOURCE_ROW
 from lakeload.sources.incremental import Incremental, row_hash
 
@@ -34,7 +34,7 @@ def test_the_first_run_takes_everything_and_stops_at_the_largest_value():
 
     assert len(taken) == 3
     assert stop.value == 3
-    assert stop.boundary == {row_hash({"id": 3})}
+    assert stop.boundary == {row_hash({"id": 3})[:HASH_DIGITS]}
 
 
 def test_the_first_run_starts_at_the_initial_value_inclusive():
