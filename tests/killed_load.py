@@ -1,17 +1,12 @@
-"""One load of two tables that kills its own process at a named step; run as a script by the fault tests.
+"""One load of two tables that kills its own process at a named step.
 
-```
-python killed_load.py STEP FORMATS ROOT LOAD
-```
 The steps are put in from outside, by wrapping the functions that do them: lakeload has no hook for it.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -152,21 +147,11 @@ def _wrap(
     setattr(owner, name, wrapped)
 
 
-def main() -> None:
-    """Run the load of the arguments, to the death."""
-    step, settings = sys.argv[1], json.loads(sys.argv[2])
-    die_in = die_at(step)
-    mode = ll.Overwrite() if settings["overwrite"] else ll.Append()
-    run = pipeline(
-        settings["root"],
-        settings["formats"],
-        catalog=settings.get("catalog"),
-        storage=settings.get("storage"),
-    )
-    run.run(resources(settings["load"], cursor=settings["cursor"], mode=mode, die_in=die_in))
-    print("the load ended alive")
-    sys.exit(3)
-
-
-if __name__ == "__main__":
-    main()
+def die_in_load(
+    step: str, root: str, formats: str, load: int, *,
+    cursor: bool, overwrite: bool = False, catalog: str | None = None, storage: dict[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Run the load, to the death; meant for a process of its own, see `doomed`."""
+    mode = ll.Overwrite() if overwrite else ll.Append()
+    sources = resources(load, cursor=cursor, mode=mode, die_in=die_at(step))
+    pipeline(root, formats, catalog=catalog, storage=storage).run(sources)

@@ -1,13 +1,7 @@
-"""A replay that kills its own process at a named step; run as a script by the fault tests.
-
-```
-python killed_replay.py STEP FORMATS ROOT
-```
-"""
+"""A replay that kills its own process at a named step."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import killed_load
@@ -46,14 +40,7 @@ def _lake(root: str, formats: str) -> ll.Lakehouse:
     return ll.Lakehouse(root, format=tuple(formats.split("+")))
 
 
-def main() -> None:
-    """Run the replay of the arguments, to the death."""
-    step, formats, root = sys.argv[1:]
+def die_in_replay(step: str, root: str, formats: str) -> None:
+    """Run the replay, to the death; meant for a process of its own, see `doomed`."""
     killed_load.die_at(step)
     again(root, formats)
-    print("the replay ended alive")
-    sys.exit(3)
-
-
-if __name__ == "__main__":
-    main()

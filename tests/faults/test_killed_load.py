@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import killed_load
 import pyarrow as pa
 import pytest
+from doomed import dies
 from killed_load import STEPS, TABLES, expected, pipeline, resources
 from lakes import Place
 from readers import assert_same_rows
@@ -24,15 +21,11 @@ SOURCES = {"cursor": True, "no cursor": False}
 
 def kill(step: str, place: Place, load: int, *, cursor: bool, overwrite: bool = False) -> None:
     """Start the load in a process of its own and let it die at the step."""
-    settings: dict[str, Any] = {
-        "root": place.root, "formats": "+".join(place.formats), "load": load, "cursor": cursor, "overwrite": overwrite,
-        "catalog": place.catalog, "storage": dict(place.storage) if place.storage else None,
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, str(Path(killed_load.__file__)), step, json.dumps(settings)],
-        capture_output=True, text=True, timeout=120, check=False,
+    dies(
+        killed_load.die_in_load, step, place.root, "+".join(place.formats), load,
+        cursor=cursor, overwrite=overwrite, catalog=place.catalog,
+        storage=dict(place.storage) if place.storage else None,
     )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, f"it did not die {step}: {done.stdout}\n{done.stderr}"
 
 
 def run(place: Place, load: int, *, cursor: bool, mode: Any = None) -> ll.RunReport:

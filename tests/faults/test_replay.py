@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import signal
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import killed_replay
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from doomed import dies
 from killed_replay import HOPELESS, ROWS, TABLE, again, load
 
 import lakeload as ll
@@ -27,14 +25,6 @@ FORMATS = ["delta", "iceberg", "delta+iceberg"]
 
 def lake_at(root: Path, formats: str = "delta") -> ll.Lakehouse:
     return ll.Lakehouse(root, format=tuple(formats.split("+")))
-
-
-def kill(step: str, root: Path, formats: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(Path(killed_replay.__file__)), step, formats, str(root)],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, f"it did not die {step}: {done.stdout}\n{done.stderr}"
 
 
 def amounts(lake: ll.Lakehouse) -> list[tuple[int, int]]:
@@ -68,7 +58,7 @@ STEPS = [
 @pytest.mark.parametrize("step", STEPS)
 def test_replay_killed_at_any_step_gives_every_row_once(tmp_path: Path, step: str, formats: str) -> None:
     load(str(tmp_path), formats)
-    kill(step, tmp_path, formats)
+    dies(killed_replay.die_in_replay, step, str(tmp_path), formats)
     again(str(tmp_path), formats)
     lake = lake_at(tmp_path, formats)
     assert amounts(lake) == MENDED

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+LIGHT = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Options for programs that answer many small questions: compiling hard and collecting in parallel cost more than they gain."""
+
 
 class NoJavaError(RuntimeError):
     """Nothing on this machine can run the program; the text says what would."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.request import urlopen
 
-from services.java import java_home
+from services.java import LIGHT, java_home
 from services.seaweedfs import _die_with_parent
 
 _START_SECONDS = 90.0
@@ -44,10 +44,9 @@ class JavaServer:
         """Start the server and wait until it answers; what it stored before is there again."""
         self.directory.mkdir(parents=True, exist_ok=True)
         java = java_home(self._oldest, 25) / "bin" / "java"
-        small = ["-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(java), *small, *self._arguments], stdout=log, stderr=subprocess.STDOUT,
+                [str(java), "-Xmx320m", *LIGHT, *self._arguments], stdout=log, stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL, cwd=self.directory, env={**os.environ, **self._environment},
                 start_new_session=True, preexec_fn=_die_with_parent,  # noqa: PLW1509 - as for the S3 server
             )  # fmt: skip

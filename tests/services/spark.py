@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from services import jars, logstore
-from services.java import java_home
+from services.java import LIGHT, java_home
 from services.seaweedfs import REGION, S3, RestCatalog
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Spark:
         return {
             "spark.jars": ",".join(str(file) for file in jars.files("spark")),
             "spark.driver.memory": _HEAP,
+            "spark.driver.extraJavaOptions": " ".join(LIGHT),
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.ui.enabled": "false",

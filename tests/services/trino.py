@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from services import jars
-from services.java import java_home
+from services.java import LIGHT, java_home
 from services.seaweedfs import REGION, S3, RestCatalog, _die_with_parent, _free_ports
 
 _PLUGINS = ("delta-lake", "iceberg", "tpch", "memory")
@@ -76,6 +76,7 @@ class Trino:
         command = [
             str(java_home(24, 25) / "bin" / "java"),
             f"-Xmx{_HEAP}",
+            *LIGHT,
             "-XX:+ExitOnOutOfMemoryError",
             "-Djdk.attach.allowAttachSelf=true",
             "-Dnode.environment=test",
