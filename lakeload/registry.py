@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FORMATS: tuple[str, ...] = ("delta", "iceberg")
 
 CATALOGS: dict[str, str] = {
-    "sqlite": "lakeload.catalogs.sql:SqlCatalog",
+    "sqlite": "lakeload.catalogs.sqlite:SqliteCatalog",
     "postgresql": "lakeload.catalogs.sql:SqlCatalog",
     "postgresql+psycopg2": "lakeload.catalogs.sql:SqlCatalog",
     "rest+http": "lakeload.catalogs.rest:RestCatalog",
@@ -45,7 +45,7 @@ def catalog_factory(uri: str) -> Any:
 
     Example:
         >>> catalog_factory("sqlite:///lake/catalog.db").__name__
-        'SqlCatalog'
+        'SqliteCatalog'
     """
     return _factory(uri, CATALOGS, "lakeload.catalogs", "Iceberg")
 

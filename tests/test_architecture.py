@@ -76,6 +76,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "deltalake": ("formats/delta",),
     "pyiceberg": ("formats/iceberg", "catalogs/"),
     "adlfs": ("write/store",),
+    "fastavro": ("formats/iceberg_avro",),
     "gcsfs": ("write/store",),
     "s3fs": ("write/store", "config"),
     "botocore": ("config", "catalogs/glue"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lakeload.catalogs.delta_entry import provider
 from lakeload.catalogs.glue_client import Glue, comment, refreshed
@@ -21,11 +21,9 @@ from lakeload.errors import CatalogError, LakeloadError, TableError
 from lakeload.formats.iceberg import IcebergTable
 from lakeload.formats.iceberg_document import Document
 from lakeload.formats.iceberg_schema import to_arrow
+from lakeload.formats.iceberg_types import Schema
 from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
-
-if TYPE_CHECKING:
-    from pyiceberg.schema import Schema
 
 _KIND = "table_type"
 _POINTER = "metadata_location"
@@ -166,15 +164,13 @@ def _columns(document: Document, found: Mapping[str, Any]) -> Iterator[dict[str,
 
     Comments are the schema's; a column without one keeps what somebody wrote in Glue.
     """
-    model = document.model
     noted = {
         column["Name"]: column["Comment"]
         for column in found.get("StorageDescriptor", {}).get("Columns", ())
         if column.get("Comment")
     }
     seen: set[str] = set()
-    current = model.schema()
-    for schema in (current, *(other for other in model.schemas if other.schema_id != current.schema_id)):
+    for schema in document.schemas:
         types = _types(schema)
         for field in schema.fields:
             if field.name in seen:
@@ -186,8 +182,8 @@ def _columns(document: Document, found: Mapping[str, Any]) -> Iterator[dict[str,
                 "Type": types[field.name],
                 "Parameters": {
                     "iceberg.field.id": str(field.field_id),
-                    "iceberg.field.optional": str(field.optional).lower(),
-                    "iceberg.field.current": str(schema is current).lower(),
+                    "iceberg.field.optional": str(not field.required).lower(),
+                    "iceberg.field.current": str(schema is document.schema).lower(),
                 },
                 **({"Comment": text} if text else {}),
             }

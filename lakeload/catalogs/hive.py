@@ -185,7 +185,7 @@ class _Entry:
         )
 
     def _columns(self, after: Document) -> Sequence[Any]:
-        schema = after.model.schema()
+        schema = after.schema
         comments = [field.doc for field in schema.fields]
         known = to_arrow(schema, self._name)
         return hive_server.fields(

@@ -18,10 +18,10 @@ from lakeload.formats.iceberg_document import (
     FORMAT_VERSION,
     Change,
     Document,
-    plain,
     same_place,
     unsupported_version,
 )
+from lakeload.formats.iceberg_types import order_json, schema_json, spec_json
 
 if TYPE_CHECKING:
     from lakeload.formats.iceberg import Prepared
@@ -250,12 +250,14 @@ def _updates(base: Document | None, change: Change) -> list[dict[str, Any]]:
     if change.schema is not None:
         # The specification dropped the column number; Nessie and older servers insist on it.
         highest = max(change.schema.highest_field_id, base.get("last-column-id") if base else 0)
-        found.append({"action": "add-schema", "schema": plain(change.schema), "last-column-id": highest})
+        found.append(
+            {"action": "add-schema", "schema": schema_json(change.schema), "last-column-id": highest}
+        )
         found.append({"action": "set-current-schema", "schema-id": -1})
     if new is not None:
-        found.append({"action": "add-spec", "spec": plain(new.spec)})
+        found.append({"action": "add-spec", "spec": spec_json(new.spec)})
         found.append({"action": "set-default-spec", "spec-id": -1})
-        found.append({"action": "add-sort-order", "sort-order": plain(new.order)})
+        found.append({"action": "add-sort-order", "sort-order": order_json(new.order)})
         found.append({"action": "set-default-sort-order", "sort-order-id": -1})
         found.append({"action": "set-location", "location": new.location})
     if change.properties:

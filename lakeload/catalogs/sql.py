@@ -1,10 +1,10 @@
-"""Iceberg tables registered in a SQL database: a SQLite file beside a local lake, or PostgreSQL.
+"""Iceberg tables registered in a SQL database: PostgreSQL. A SQLite file has a module of its own, `sqlite`.
 
 The layout of the database is the one Iceberg's JDBC catalog defined, so pyiceberg and Java open the same
 catalog. A commit is one row swapped from the old metadata file to the new: the end of
 extract → normalize → write → commit.
 
-URIs: `sqlite:////absolute/path.db`, `postgresql://user:password@host/database`; `?catalog=name` chooses
+URIs: `postgresql://user:password@host/database`; `?catalog=name` chooses
 the catalog's name within the database (default `default`).
 """
 
@@ -15,7 +15,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakeload.catalogs.names import drop_name, list_names, register_name
@@ -36,7 +35,7 @@ class SqlCatalog:
     """Names to Iceberg tables, kept in a SQL database.
 
     Args:
-        uri: Where the database is; see the module's text. A SQLite file and its directory are made.
+        uri: Where the database is; see the module's text.
         warehouse: Root of the lake, recorded as the catalog's warehouse.
         options: Credentials and endpoint for metadata on an object store.
         now: The clock; must return aware times.
@@ -44,13 +43,6 @@ class SqlCatalog:
     Raises:
         ConfigError: The URI cannot be read, or its database driver is not installed.
         CatalogError: The database did not answer.
-
-    Example:
-        >>> import datetime, tempfile
-        >>> root = tempfile.mkdtemp()
-        >>> now = lambda: datetime.datetime.now(datetime.UTC)
-        >>> SqlCatalog(f"sqlite:///{root}/catalog.db", root, StorageOptions(), now=now).list("default")
-        []
     """
 
     def __init__(
@@ -100,14 +92,12 @@ class SqlCatalog:
         """The same database as pyiceberg's catalog."""
         with self._opening:
             if self._opened is None:
-                self._make_directory()
                 with self.guarded():
                     self._opened = self._open_library()
             return self._opened
 
     def _open_library(self, attempts: int = 2) -> LibraryCatalog:
         from pyiceberg.catalog.sql import SqlCatalog as LibraryCatalog
-        from sqlalchemy import NullPool, create_engine
         from sqlalchemy.exc import DBAPIError
 
         properties = {"uri": self._url, "warehouse": self._warehouse, "pool_pre_ping": "true"}
@@ -119,17 +109,7 @@ class SqlCatalog:
             if not attempts or not any(word in str(error.orig) for word in ("exist", "duplicate")):
                 raise
             return self._open_library(attempts - 1)
-        if library.engine.dialect.name == "sqlite":
-            # A connection costs microseconds, and one left open keeps the file busy.
-            library.engine.dispose()
-            library.engine = create_engine(self._url, poolclass=NullPool)
         return library
-
-    def _make_directory(self) -> None:
-        if self._place.startswith("sqlite:///"):
-            parent = Path(self._place.removeprefix("sqlite:///")).parent
-            with Store(str(parent), self._options).guarded():
-                parent.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
@@ -139,9 +119,9 @@ class SqlCatalog:
         try:
             yield
         except (DBAPIError, SQLAlchemyError) as error:
-            text = _first_line(getattr(error, "orig", None) or error)
+            text = first_line(getattr(error, "orig", None) or error)
             raise CatalogError(
-                f"the catalog database failed: {text}", place=self._place, hint=_remedy(text)
+                f"the catalog database failed: {text}", place=self._place, hint=remedy(text)
             ) from None  # the cause's text repeats statement and parameters
 
 
@@ -232,7 +212,7 @@ def _read_uri(uri: str) -> tuple[str, str, str]:
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise ConfigError(
             "the catalog URI cannot be read",
-            hint="Write sqlite:////path/catalog.db or postgresql://user@host/db.",
+            hint="Write postgresql://user@host/db.",
         ) from None
     except ImportError as error:
         raise ConfigError(
@@ -242,11 +222,13 @@ def _read_uri(uri: str) -> tuple[str, str, str]:
     return url.render_as_string(hide_password=False), shown, str(name)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What a database says of a failure."""
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def _remedy(text: str) -> str:
+def remedy(text: str) -> str:
+    """What to do about it."""
     lowered = text.lower()
     if "locked" in lowered:
         return "Another process holds it; run again when that has finished."

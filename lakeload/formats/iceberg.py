@@ -182,7 +182,7 @@ class IcebergTable:
         found = self._register.publish(None, self._planner().create_empty(changeset).change)
         if found is None:
             raise Moved("the table was created by somebody else")
-        if not same_columns(to_arrow(found.model.schema(), self._name), changeset.schema):
+        if not same_columns(to_arrow(found.schema, self._name), changeset.schema):
             raise TableError(
                 "the catalog created the table with other columns or field ids than it was told",
                 table=self._name,
@@ -276,7 +276,7 @@ class IcebergTable:
     @property
     def _manifests(self) -> ManifestReader:
         if self._reader is None:
-            self._reader = ManifestReader(self._io)
+            self._reader = ManifestReader(self._read)
         return self._reader
 
     @property
@@ -290,6 +290,14 @@ class IcebergTable:
         if plain.startswith(self._store.root + "/"):
             return self._store.child(plain[len(self._store.root) + 1 :])
         return self._store.at(plain)
+
+    def _read(self, path: str) -> bytes:
+        """A file of the table, wherever it is."""
+        root, _, name = path.rpartition("/")
+        data = self._open_store(root).read(name)
+        if data is None:
+            raise FileNotFoundError(path)
+        return data
 
     def _discard(self, paths: Sequence[str]) -> None:
         for path in paths:

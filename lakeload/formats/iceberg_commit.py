@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from lakeload.errors import TableError
 from lakeload.formats.iceberg_document import (
@@ -34,9 +34,8 @@ from lakeload.model.table import OWNER_PROPERTY
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
-    from pyiceberg.manifest import ManifestEntry
-    from pyiceberg.schema import Schema
-
+    from lakeload.formats.iceberg_avro import ManifestEntry
+    from lakeload.formats.iceberg_types import Schema
     from lakeload.model.changes import Changeset
 
 
@@ -129,14 +128,13 @@ class Planner:
             position = properties_entry(known, changeset.token, base.head) if changeset.token else {}
             properties = {**changeset.properties, **position}
             return Plan(Change(self._now_ms, evolved, properties)) if properties or evolved else None
-        model = base.model
         builder = SnapshotBuilder(
             table=self._table,
-            location=model.location.rstrip("/"),
+            location=base.get("location").rstrip("/"),
             base=base,
-            schema=evolved or model.schema(),
-            spec=model.spec(),
-            specs=model.specs(),
+            schema=evolved or base.schema,
+            spec=base.spec,
+            specs=base.specs,
             order=self._order(base),
             properties={**base.properties, **changeset.properties},
             reader=self._reader,
@@ -150,18 +148,15 @@ class Planner:
 
     def _evolved(self, changeset: Changeset, base: Document) -> Schema | None:
         """The new current schema; `None` when the table's columns stay as they are."""
-        model = base.model
-        current = model.schema()
-        if same_columns(changeset.schema, to_arrow(current, self._table)):
+        if same_columns(changeset.schema, to_arrow(base.schema, self._table)):
             return None
-        number = max(known.schema_id for known in model.schemas) + 1
-        return to_iceberg(changeset.schema, self._table, number, current)
+        number = max(known.schema_id for known in base.schemas) + 1
+        return to_iceberg(changeset.schema, self._table, number, base.schema)
 
     def _order(self, base: Document) -> int | None:
         # An order lakeload cannot produce is not part of the layout: no file is claimed to follow it.
-        model = base.model
-        layout = to_layout(model.spec(), model.sort_order(), model.schema(), self._table)
-        return model.default_sort_order_id if layout.sort_by else None
+        layout = to_layout(base.spec, base.order, base.schema, self._table)
+        return base.order.order_id if layout.sort_by else None
 
     def _removed(self, changeset: Changeset, base: Document) -> Removed:
         """What the removal means for this version."""
@@ -177,7 +172,7 @@ class Planner:
         found = [(manifest, entries) for manifest, entries in searched if entries]
         gone = [entry for _, entries in found for entry in entries]
         if isinstance(removal, RemoveFiles):
-            there = {relative(entry.data_file.file_path, base.model.location) for entry in gone}
+            there = {relative(entry.data_file.file_path, base.get("location")) for entry in gone}
             missing = sorted(removal.paths - there)
             if missing:
                 raise Moved(f"{missing[0]} is not a live file any more")
@@ -186,21 +181,20 @@ class Planner:
         return found
 
     def _chooser(self, changeset: Changeset, base: Document) -> Callable[[ManifestEntry], bool]:
-        removal, model = changeset.remove, base.model
+        removal, location = changeset.remove, base.get("location")
         if removal is None or isinstance(removal, RemoveAll):
             return lambda _: True
         if isinstance(removal, RemoveFiles):
-            paths, location = removal.paths, model.location
+            paths = removal.paths
             return lambda entry: relative(entry.data_file.file_path, location) in paths
-        partitions, spec = removal.partitions, model.spec()
-        kinds = [cast("Any", field.field_type) for field in spec.partition_type(model.schema()).fields]
+        partitions, spec = removal.partitions, base.spec
+        kinds = spec.kinds(base.schemas)
 
         def inside(entry: ManifestEntry) -> bool:
             file = entry.data_file
             if file.spec_id != spec.spec_id:
-                raise older_partitioning(self._table, relative(file.file_path, model.location))
-            values = tuple(from_internal(file.partition[i], kind) for i, kind in enumerate(kinds))
-            return values in partitions
+                raise older_partitioning(self._table, relative(file.file_path, location))
+            return tuple(map(from_internal, file.partition, kinds)) in partitions
 
         return inside
 

@@ -11,20 +11,28 @@ Rules: Iceberg specification v2, section "Table Metadata".
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import msgspec
 
 from lakeload.errors import StorageError, TableError
+from lakeload.formats.iceberg_types import (
+    PartitionSpec,
+    Schema,
+    SortOrder,
+    order_json,
+    read_order,
+    read_schema,
+    read_spec,
+    schema_json,
+    spec_json,
+)
 
 if TYPE_CHECKING:
-    from pyiceberg.partitioning import PartitionSpec
-    from pyiceberg.schema import Schema
     from pyiceberg.table.metadata import TableMetadata
-    from pyiceberg.table.sorting import SortOrder
 
 FORMAT_VERSION = 2
 """The version of the specification that is read and written."""
@@ -32,6 +40,10 @@ KEEP_VERSIONS = "write.metadata.previous-versions-max"
 DELETE_OLD = "write.metadata.delete-after-commit.enabled"
 METADATA_PATH = "write.metadata.path"
 
+FIRST_PARTITION_ID = 1000
+"""The specification counts partition fields from here."""
+
+_Read = TypeVar("_Read")
 _EMPTY_LIST = msgspec.Raw(b"[]")
 
 
@@ -72,7 +84,7 @@ class Change:
         if self.snapshot is not None:
             return found.snapshot(self.snapshot["snapshot-id"]) is not None
         known = found.properties
-        schema_there = self.schema is None or any(self.schema == schema for schema in found.model.schemas)
+        schema_there = self.schema is None or any(map(self.schema.same_columns, found.schemas))
         return schema_there and all(known.get(key) == value for key, value in self.properties.items())
 
 
@@ -179,6 +191,53 @@ class Document:
             found = self.snapshot(found.get("parent-snapshot-id"))
 
     @cached_property
+    def schemas(self) -> tuple[Schema, ...]:
+        """Every schema the table has had, the current one first."""
+        return self._read("schemas", read_schema, "current-schema-id", "schema-id")
+
+    @property
+    def schema(self) -> Schema:
+        """The current schema."""
+        return self.schemas[0]
+
+    @cached_property
+    def _specs(self) -> tuple[PartitionSpec, ...]:
+        return self._read("partition-specs", read_spec, "default-spec-id", "spec-id")
+
+    @property
+    def spec(self) -> PartitionSpec:
+        """How new files are partitioned."""
+        return self._specs[0]
+
+    @property
+    def specs(self) -> dict[int, PartitionSpec]:
+        """Every partition spec by its id."""
+        return {spec.spec_id: spec for spec in self._specs}
+
+    @cached_property
+    def order(self) -> SortOrder:
+        """How new files are sorted."""
+        if not self.get("default-sort-order-id"):
+            return SortOrder()
+        return self._read("sort-orders", read_order, "default-sort-order-id", "order-id")[0]
+
+    def _read(
+        self, name: str, read: Callable[[dict[str, Any]], _Read], current: str, key: str
+    ) -> tuple[_Read, ...]:
+        """A list of the metadata, the current item first."""
+        try:
+            number = self.get(current, 0)
+            items = sorted(self.get(name, []), key=lambda item: item.get(key, 0) != number)
+            items[0 if any(item.get(key, 0) == number for item in items) else len(items)]
+            return tuple(map(read, items))
+        except (IndexError, KeyError, TypeError, AttributeError) as error:
+            raise StorageError(
+                f"the table's metadata file is damaged: {name} cannot be read",
+                place=self.location,
+                hint="Restore it, or point the catalog to an older metadata file.",
+            ) from error
+
+    @cached_property
     def model(self) -> TableMetadata:
         """This version as pyiceberg models it; of the snapshots it knows the current one only."""
         from pyiceberg.table.metadata import TableMetadataUtil
@@ -205,7 +264,7 @@ class Document:
 
         put("last-updated-ms", at_ms)
         if change.schema is not None:
-            put("schemas", [*self.get("schemas", []), plain(change.schema)])
+            put("schemas", [*self.get("schemas", []), schema_json(change.schema)])
             put("current-schema-id", change.schema.schema_id)
             put("last-column-id", max(self.get("last-column-id"), change.schema.highest_field_id))
         if change.properties:
@@ -274,17 +333,19 @@ def created(location: str, change: Change) -> Document:
         "last-sequence-number": 0,
         "last-updated-ms": change.at_ms,
         "last-column-id": schema.highest_field_id,
-        "schemas": [plain(schema)],
+        "schemas": [schema_json(schema)],
         "current-schema-id": schema.schema_id,
-        "partition-specs": [plain(new.spec)],
+        "partition-specs": [spec_json(new.spec)],
         "default-spec-id": new.spec.spec_id,
-        "last-partition-id": new.spec.last_assigned_field_id,
+        "last-partition-id": max(
+            (field.field_id for field in new.spec.fields), default=FIRST_PARTITION_ID - 1
+        ),
         "properties": dict(change.properties),
         "current-snapshot-id": None,
         "snapshots": [],
         "snapshot-log": [],
         "metadata-log": [],
-        "sort-orders": [plain(new.order)],
+        "sort-orders": [order_json(new.order)],
         "default-sort-order-id": new.order.order_id,
         "refs": {},
         "statistics": [],
@@ -327,11 +388,6 @@ def unsupported_version(version: object, table: str) -> TableError:
         table=table,
         hint=f"{way_out}, or load into another table.",
     )
-
-
-def plain(model: Any) -> Any:
-    """One of pyiceberg's models as the specification's JSON object."""
-    return msgspec.json.decode(model.model_dump_json(by_alias=True, exclude_none=True))
 
 
 def _spliced(items: msgspec.Raw | None, item: dict[str, Any]) -> msgspec.Raw:

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakeload.errors import TableError
+from lakeload.formats import iceberg_avro as avro
 from lakeload.formats.iceberg_schema import leaves
+from lakeload.formats.iceberg_types import NestedField, PartitionSpec, Schema
 from lakeload.formats.iceberg_values import lower_bound, to_internal, upper_bound
 
 if TYPE_CHECKING:
-    from pyiceberg.manifest import DataFile as IcebergFile
-    from pyiceberg.partitioning import PartitionSpec
-    from pyiceberg.schema import Schema
-
     from lakeload.model.files import ColumnStats, DataFile
 
 _METRICS = "write.metadata.metrics."
@@ -45,39 +43,33 @@ class FileWriter:
     sort_order: int | None
     properties: Mapping[str, str]
 
-    def convert(self, files: Iterable[DataFile]) -> list[IcebergFile]:
-        """The files as pyiceberg wants them.
+    def convert(self, files: Iterable[DataFile]) -> list[avro.DataFile]:
+        """The files as manifests hold them.
 
         Raises:
             TableError: A file contradicts the table: partition values missing, nulls in a required column.
         """
         columns = leaves(self.schema)
         modes = {path: _mode(self.properties, path) for path in columns}
-        kinds = self.spec.partition_type(self.schema).fields
+        kinds = self.spec.kinds([self.schema])
         return [self._convert(file, columns, modes, kinds) for file in files]
 
     def _convert(
-        self, file: DataFile, columns: Mapping[Any, Any], modes: Mapping[Any, Any], kinds: Sequence[Any]
-    ) -> IcebergFile:
-        from pyiceberg.manifest import DataFile as IcebergFile
-        from pyiceberg.manifest import DataFileContent, FileFormat
-        from pyiceberg.typedef import Record
-
+        self, file: DataFile, columns: Mapping[Any, Any], modes: Mapping[Any, Any], kinds: Sequence[str]
+    ) -> avro.DataFile:
         if len(file.partition) != len(kinds):
             raise TableError(
                 f"a file has {len(file.partition)} partition values, the table {len(kinds)} partition fields",
                 table=self.table,
                 place=file.path,
             )
-        partition = [
-            to_internal(value, kind.field_type) for value, kind in zip(file.partition, kinds, strict=True)
-        ]
+        partition = tuple(to_internal(value, kind) for value, kind in zip(file.partition, kinds, strict=True))
         metrics = self._metrics(file, columns, modes)
-        result = IcebergFile.from_args(
-            content=DataFileContent.DATA,
+        return avro.DataFile(
+            content=avro.DATA,
             file_path=f"{self.location}/{file.path}",
-            file_format=FileFormat.PARQUET,
-            partition=Record(*partition),
+            file_format="PARQUET",
+            partition=partition,
             record_count=file.rows,
             file_size_in_bytes=file.size,
             column_sizes=metrics.sizes,
@@ -86,13 +78,10 @@ class FileWriter:
             nan_value_counts=metrics.nans,
             lower_bounds=metrics.lower,
             upper_bounds=metrics.upper,
-            key_metadata=None,
             split_offsets=sorted(file.offsets) or None,
-            equality_ids=None,
             sort_order_id=self.sort_order if file.sorted else None,
+            spec_id=self.spec.spec_id,
         )
-        result.spec_id = self.spec.spec_id
-        return result
 
     def _metrics(self, file: DataFile, columns: Mapping[Any, Any], modes: Mapping[Any, Any]) -> _Metrics:
         metrics = _Metrics()
@@ -126,8 +115,8 @@ class _Metrics:
     lower: dict[int, bytes] = field(default_factory=dict)
     upper: dict[int, bytes] = field(default_factory=dict)
 
-    def add(self, column: Any, stats: ColumnStats, mode: str) -> None:
-        number, kind = column.field_id, column.field_type
+    def add(self, column: NestedField, stats: ColumnStats, mode: str) -> None:
+        number, kind = column.field_id, str(column.field_type)
         if stats.size:
             self.sizes[number] = stats.size
         if mode == "none":

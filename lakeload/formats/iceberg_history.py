@@ -13,6 +13,7 @@ from typing import Any
 from lakeload.formats.iceberg_document import Document
 from lakeload.formats.iceberg_schema import to_arrow
 from lakeload.formats.iceberg_snapshot import LOAD_ID_KEY
+from lakeload.formats.iceberg_types import read_schema
 from lakeload.model.schema_history import SchemaRecord
 from lakeload.model.table import Version
 
@@ -40,8 +41,6 @@ def schemas(document: Document, *, table: str) -> list[SchemaRecord]:
     Raises:
         TableError: A schema has a type that cannot be honoured.
     """
-    from pyiceberg.schema import Schema
-
     listed = sorted(document.get("schemas", []), key=lambda schema: schema["schema-id"])
     first = _first_snapshots(document)
     found = []
@@ -51,7 +50,7 @@ def schemas(document: Document, *, table: str) -> list[SchemaRecord]:
         if snapshot is not None:
             at = dt.datetime.fromtimestamp(snapshot["timestamp-ms"] / 1000, dt.UTC)
         load_id = None if snapshot is None else (snapshot.get("summary") or {}).get(LOAD_ID_KEY)
-        schema = to_arrow(Schema.model_validate(raw), table)
+        schema = to_arrow(read_schema(raw), table)
         # Ids count from 0, so a list that begins there is whole.
         found.append(SchemaRecord(number, schema, at, load_id, first=position == 0 and number == 0))
     return found

@@ -6,6 +6,7 @@ for Azure, so there pyiceberg reads through the filesystem the store has open. P
 
 from __future__ import annotations
 
+import struct
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,7 @@ def file_io(store: Store) -> Any:
         >>> type(file_io(Store(tempfile.mkdtemp()))).__name__
         'PyArrowFileIO'
     """
+    _exact_doubles()
     properties = store.options.for_pyiceberg()
     keys = store.options.lender is None  # only the store renews what a catalog lends
     if store.local or (keys and SCHEMES[store.root.partition("://")[0]] == "aws"):
@@ -31,6 +33,24 @@ def file_io(store: Store) -> Any:
 
         return PyArrowFileIO(properties)
     return _through_the_store()(store, properties)
+
+
+@cache
+def _exact_doubles() -> None:
+    """Have pyiceberg read doubles whole: its fast decoder keeps of one what fits into a float.
+
+    A partition of the value 0.1 then seems to hold another, and a filter finds none of its rows.
+    """
+    from pyiceberg.avro.decoder import new_decoder
+    from pyiceberg.avro.reader import DoubleReader
+
+    third = 1 / 3
+    if new_decoder(struct.pack("<d", third)).read_double() != third:
+        DoubleReader.read = _read_double  # type: ignore[assignment,method-assign]  # the library's fault, mended
+
+
+def _read_double(_: Any, decoder: Any) -> float:
+    return float(struct.unpack("<d", decoder.read(8))[0])
 
 
 @cache

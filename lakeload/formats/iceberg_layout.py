@@ -5,15 +5,18 @@ Rules: Iceberg specification v2, sections "Partitioning" and "Sorting".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from lakeload.errors import TableError
+from lakeload.formats import iceberg_types as iceberg
+from lakeload.formats.iceberg_document import FIRST_PARTITION_ID
+from lakeload.formats.iceberg_types import (
+    PartitionSpec,
+    Schema,
+    SortOrder,
+    can_transform,
+    is_primitive,
+    type_text,
+)
 from lakeload.model.layout import Layout, PartitionField, SortField
-
-if TYPE_CHECKING:
-    from pyiceberg.partitioning import PartitionSpec
-    from pyiceberg.schema import Schema
-    from pyiceberg.table.sorting import SortOrder
 
 
 def to_layout(spec: PartitionSpec, order: SortOrder, schema: Schema, table: str) -> Layout:
@@ -29,8 +32,8 @@ def to_layout(spec: PartitionSpec, order: SortOrder, schema: Schema, table: str)
     return Layout(fields, _sort_fields(order, schema))
 
 
-def _partition_field(field: Any, schema: Schema, table: str) -> PartitionField:
-    name, _, parameter = str(field.transform).partition("[")
+def _partition_field(field: iceberg.PartitionField, schema: Schema, table: str) -> PartitionField:
+    name, _, parameter = field.transform.partition("[")
     source = next((column.name for column in schema.fields if column.field_id == field.source_id), None)
     known = ("identity", "year", "month", "day", "hour", "bucket", "truncate")
     if source is None or name not in known:
@@ -50,9 +53,9 @@ def _sort_fields(order: SortOrder, schema: Schema) -> tuple[SortField, ...]:
     names = {column.field_id: column.name for column in schema.fields}
     found = []
     for field in order.fields:
-        descending = field.direction.value == "desc"
+        descending = field.direction == "desc"
         expected = "nulls-last" if descending else "nulls-first"
-        plain = str(field.transform) == "identity" and field.null_order.value == expected
+        plain = field.transform == "identity" and field.null_order == expected
         if not plain or field.source_id not in names:
             return ()
         found.append(SortField(names[field.source_id], descending))
@@ -65,13 +68,9 @@ def to_spec(layout: Layout, schema: Schema, table: str) -> PartitionSpec:
     Raises:
         TableError: A column is missing, its type does not suit the transform, or names collide.
     """
-    from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionSpec
-    from pyiceberg.partitioning import PartitionField as IcebergField
-    from pyiceberg.transforms import parse_transform
-
     columns = {column.name: column for column in schema.fields}
     fields = []
-    for number, field in enumerate(layout.partition_by, PARTITION_FIELD_ID_START):
+    for number, field in enumerate(layout.partition_by, FIRST_PARTITION_ID):
         source = columns.get(field.source)
         if source is None:
             raise TableError(
@@ -81,10 +80,10 @@ def to_spec(layout: Layout, schema: Schema, table: str) -> PartitionSpec:
                 hint=f"Columns here: {', '.join(columns)}.",
             )
         text = field.transform if field.param is None else f"{field.transform}[{field.param}]"
-        transform = parse_transform(text)
-        if not source.field_type.is_primitive or not transform.can_transform(source.field_type):
+        kind = source.field_type if isinstance(source.field_type, str) else "struct"
+        if not is_primitive(source.field_type) or not can_transform(text, kind):
             raise TableError(
-                f"{field} does not work on a column of type {source.field_type}",
+                f"{field} does not work on a column of type {type_text(source.field_type)}",
                 table=table,
                 column=field.source,
                 hint="Hint the column with another type, or partition by another one.",
@@ -96,12 +95,12 @@ def to_spec(layout: Layout, schema: Schema, table: str) -> PartitionSpec:
                 column=field.name,
                 hint="Rename the column.",
             )
-        fields.append(IcebergField(source.field_id, number, transform, field.name))
+        fields.append(iceberg.PartitionField(source.field_id, number, text, field.name))
     if len({field.name for field in fields}) < len(fields):
         raise TableError(
             "two partition fields have one name", table=table, hint="Leave out the one that is given twice."
         )
-    return PartitionSpec(*fields, spec_id=0)
+    return PartitionSpec(tuple(fields))
 
 
 def to_sort_order(layout: Layout, schema: Schema, table: str) -> SortOrder:
@@ -110,15 +109,11 @@ def to_sort_order(layout: Layout, schema: Schema, table: str) -> SortOrder:
     Raises:
         TableError: A column is missing or nested.
     """
-    from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, NullOrder, SortDirection, SortOrder
-    from pyiceberg.table.sorting import SortField as IcebergField
-    from pyiceberg.transforms import IdentityTransform
-
     columns = {column.name: column for column in schema.fields}
     fields = []
     for field in layout.sort_by:
         source = columns.get(field.column)
-        if source is None or not source.field_type.is_primitive:
+        if source is None or not is_primitive(source.field_type):
             problem = "is not in the table" if source is None else "is nested"
             raise TableError(
                 f"the sort column {problem}",
@@ -126,7 +121,6 @@ def to_sort_order(layout: Layout, schema: Schema, table: str) -> SortOrder:
                 column=field.column,
                 hint="Sort by a column of numbers, text or time that the table has.",
             )
-        direction = SortDirection.DESC if field.descending else SortDirection.ASC
-        nulls = NullOrder.NULLS_LAST if field.descending else NullOrder.NULLS_FIRST
-        fields.append(IcebergField(source.field_id, IdentityTransform(), direction, nulls))
-    return SortOrder(*fields, order_id=1) if fields else UNSORTED_SORT_ORDER
+        direction, nulls = ("desc", "nulls-last") if field.descending else ("asc", "nulls-first")
+        fields.append(iceberg.SortField(source.field_id, "identity", direction, nulls))
+    return SortOrder(tuple(fields), order_id=1) if fields else SortOrder()

@@ -12,15 +12,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakeload.errors import TableError
+from lakeload.formats.iceberg_avro import EQUALITY_DELETES, DataFile, ManifestEntry
 from lakeload.formats.iceberg_manifests import ManifestReader, is_data
 from lakeload.formats.iceberg_values import from_internal
 from lakeload.model.files import LiveFile
 from lakeload.model.table import OWNER_PROPERTY
 
 if TYPE_CHECKING:
-    from pyiceberg.manifest import DataFile as IcebergFile
-    from pyiceberg.manifest import ManifestEntry
-
     from lakeload.formats.iceberg_document import Document
 
 _NAME_MAPPING = "schema.name-mapping.default"
@@ -34,18 +32,18 @@ def live_files(reader: ManifestReader, document: Document) -> list[LiveFile]:
         reader: Reads the table's manifests.
         document: The version.
     """
-    model, properties = document.model, document.properties
+    properties, location = document.properties, document.get("location")
     # Migrated files carry no field ids; only readers know how to name their columns. Some servers
     # give every table a mapping, also those whose files are all ours.
     whole = _NAME_MAPPING not in properties or properties.get(OWNER_PROPERTY) == "true"
-    schema, deletes = model.schema(), deletes_of(reader, document)
-    kinds = {number: spec.partition_type(schema).fields for number, spec in model.specs().items()}
+    deletes, current = deletes_of(reader, document), document.spec.spec_id
+    kinds = {number: spec.kinds(document.schemas) for number, spec in document.specs.items()}
     return [
         _live_file(
             entry,
-            model.location,
+            location,
             kinds[manifest.partition_spec_id],
-            current=whole and manifest.partition_spec_id == model.default_spec_id,
+            current=whole and manifest.partition_spec_id == current,
             deletes=deletes is not None and deletes.touch(entry),
         )
         for manifest in reader.manifests(document)
@@ -55,13 +53,11 @@ def live_files(reader: ManifestReader, document: Document) -> list[LiveFile]:
 
 
 def _live_file(
-    entry: ManifestEntry, location: str, kinds: Sequence[Any], *, current: bool, deletes: bool
+    entry: ManifestEntry, location: str, kinds: Sequence[str], *, current: bool, deletes: bool
 ) -> LiveFile:
-    from pyiceberg.manifest import FileFormat
-
     file = entry.data_file
-    current = current and file.file_format == FileFormat.PARQUET  # others cannot be rewritten here
-    values = tuple(from_internal(file.partition[i], kind.field_type) for i, kind in enumerate(kinds))
+    current = current and file.file_format.upper() == "PARQUET"  # others cannot be rewritten here
+    values = tuple(map(from_internal, file.partition, kinds))
     path = relative(file.file_path, location)
     return LiveFile(path, file.file_size_in_bytes, file.record_count, values, deletes, current)
 
@@ -73,7 +69,7 @@ def refuse_older_partitioning(reader: ManifestReader, document: Document, table:
         TableError: There are such files.
     """
     for manifest in reader.manifests(document):
-        if is_data(manifest) and manifest.partition_spec_id != document.model.default_spec_id:
+        if is_data(manifest) and manifest.partition_spec_id != document.spec.spec_id:
             raise older_partitioning(table, manifest.manifest_path)
 
 
@@ -129,12 +125,10 @@ class Deletes:
 
     def _add(self, entry: ManifestEntry) -> None:
         """Note the largest sequence number of the deletes of one file, or of one partition."""
-        from pyiceberg.manifest import DataFileContent
-
         file, sequence = entry.data_file, entry.sequence_number or 0
         lower = (file.lower_bounds or {}).get(_FILE_PATH_ID)
         upper = (file.upper_bounds or {}).get(_FILE_PATH_ID)
-        if file.content == DataFileContent.EQUALITY_DELETES:
+        if file.content == EQUALITY_DELETES:
             place = _partition_of(file)
             self._equalities[place] = max(sequence, self._equalities.get(place, 0))
         elif lower is not None and lower == upper:
@@ -154,5 +148,5 @@ class Deletes:
         return sequence <= positions or sequence < equalities
 
 
-def _partition_of(file: IcebergFile) -> tuple[Any, ...]:
-    return (file.spec_id, *file.partition._data)  # noqa: SLF001 - Record offers no iteration
+def _partition_of(file: DataFile) -> tuple[Any, ...]:
+    return (file.spec_id, *file.partition)

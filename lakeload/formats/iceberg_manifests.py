@@ -9,20 +9,32 @@ Rules: Iceberg specification v2, sections "Manifests" and "Manifest Lists".
 
 from __future__ import annotations
 
-import io
+import json
 import math
+import uuid
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from pyiceberg.io import OutputFile
-
+from lakeload.formats.iceberg_avro import (
+    ADDED,
+    DATA,
+    DELETED,
+    EXISTING,
+    DataFile,
+    ManifestEntry,
+    ManifestFile,
+    Summary,
+    read_entries,
+    read_list,
+    write_entries,
+    write_list,
+)
+from lakeload.formats.iceberg_types import PartitionSpec, Schema, schema_json, spec_fields_json
+from lakeload.formats.iceberg_values import lower_bound, upper_bound
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
-    from pyiceberg.io import FileIO
-    from pyiceberg.manifest import ManifestEntry, ManifestFile
-
     from lakeload.formats.iceberg_document import Document
 
 FAN_IN = 16
@@ -30,17 +42,18 @@ FAN_IN = 16
 MERGE_BELOW_BYTES = 4 << 20
 """Larger manifests are left alone; half of Iceberg's default target of 8 MiB."""
 _CACHED_ENTRIES = 100_000
+_UNASSIGNED = -1
 
 
 class ManifestReader:
     """Reads manifests of one table; remembers them, because they never change.
 
     Args:
-        files: pyiceberg's access to the place.
+        read: The bytes of a file of the table.
     """
 
-    def __init__(self, files: FileIO) -> None:
-        self._files = files
+    def __init__(self, read: Callable[[str], bytes]) -> None:
+        self._read = read
         self._lists: tuple[str, list[ManifestFile]] | None = None
         self._entries: OrderedDict[str, tuple[ManifestEntry, ...]] = OrderedDict()
         self._held = 0
@@ -52,16 +65,15 @@ class ManifestReader:
             return []
         path = snapshot["manifest-list"]
         if self._lists is None or self._lists[0] != path:
-            from pyiceberg.manifest import read_manifest_list
-
-            self._lists = (path, list(read_manifest_list(self._files.new_input(path))))
+            self._lists = (path, read_list(self._read(path), path))
         return [manifest for manifest in self._lists[1] if _live(manifest)]
 
     def entries(self, manifest: ManifestFile) -> tuple[ManifestEntry, ...]:
         """Live entries, sequence numbers filled in."""
         found = self._entries.get(manifest.manifest_path)
         if found is None:
-            found = tuple(manifest.fetch_manifest_entry(self._files, discard_deleted=True))
+            entries = read_entries(self._read(manifest.manifest_path), manifest)
+            found = tuple(entry for entry in entries if entry.status != DELETED)
             self.remember(manifest.manifest_path, found)
         else:
             self._entries.move_to_end(manifest.manifest_path)
@@ -81,14 +93,13 @@ class ManifestReader:
 
 
 def _live(manifest: ManifestFile) -> bool:
-    return manifest.has_added_files() or manifest.has_existing_files()
+    # A count that is missing may be any.
+    return manifest.added_files_count != 0 or manifest.existing_files_count != 0
 
 
 def is_data(manifest: ManifestFile) -> bool:
     """True for manifests of data files, false for those of delete files."""
-    from pyiceberg.manifest import ManifestContent
-
-    return manifest.content == ManifestContent.DATA
+    return manifest.content == DATA
 
 
 class ManifestWriter:
@@ -97,6 +108,7 @@ class ManifestWriter:
     Args:
         schema: Schema to record in the manifests.
         specs: Partition specs by id.
+        schemas: All schemas of the table, the newest first, for partition specs of columns dropped since.
         codec: Avro compression, as the table property names it.
         snapshot: Id of the new snapshot.
         sequence: Sequence number of the new snapshot.
@@ -108,53 +120,34 @@ class ManifestWriter:
     def __init__(
         self,
         *,
-        schema: Any,
-        specs: Mapping[int, Any],
-        codec: Any,
+        schema: Schema,
+        specs: Mapping[int, PartitionSpec],
+        schemas: Sequence[Schema],
+        codec: str,
         snapshot: int,
         sequence: int,
         parent: int | None,
         store: Store,
         reader: ManifestReader,
     ) -> None:
-        self._schema, self._specs, self._codec = schema, specs, codec
+        self._schema, self._specs, self._schemas, self._codec = schema, specs, schemas, codec
         self._snapshot, self._sequence, self._parent = snapshot, sequence, parent
         self._store, self._reader = store, reader
         self.written: list[str] = []
 
-    def added(self, spec_id: int, files: Sequence[Any]) -> ManifestFile:
+    def added(self, spec_id: int, files: Sequence[DataFile]) -> ManifestFile:
         """One manifest of new files."""
-        from pyiceberg.manifest import ManifestEntry, ManifestEntryStatus
-
-        entries = [
-            ManifestEntry.from_args(
-                status=ManifestEntryStatus.ADDED,
-                snapshot_id=self._snapshot,
-                sequence_number=None,
-                file_sequence_number=None,
-                data_file=file,
-            )
-            for file in files
-        ]
-        return self._manifest(spec_id, entries)
+        return self._manifest(
+            spec_id, [ManifestEntry(ADDED, self._snapshot, None, None, file) for file in files]
+        )
 
     def rewritten(
         self, spec_id: int, kept: Iterable[ManifestEntry], removed: Iterable[ManifestEntry] = ()
     ) -> ManifestFile:
         """One manifest of files the table already has: those that stay, and those that go now."""
-        from pyiceberg.manifest import ManifestEntry, ManifestEntryStatus
-
-        def entry(old: ManifestEntry, *, gone: bool) -> ManifestEntry:
-            return ManifestEntry.from_args(
-                status=ManifestEntryStatus.DELETED if gone else ManifestEntryStatus.EXISTING,
-                snapshot_id=self._snapshot if gone else old.snapshot_id,
-                sequence_number=old.sequence_number,
-                file_sequence_number=old.file_sequence_number,
-                data_file=old.data_file,
-            )
-
-        entries = [entry(old, gone=False) for old in kept] + [entry(old, gone=True) for old in removed]
-        return self._manifest(spec_id, entries)
+        stay = [entry._replace(status=EXISTING) for entry in kept]
+        gone = [entry._replace(status=DELETED, snapshot_id=self._snapshot) for entry in removed]
+        return self._manifest(spec_id, stay + gone)
 
     def merged(self, manifests: Sequence[ManifestFile]) -> list[ManifestFile]:
         """The manifests, those of one tier merged where there are `FAN_IN` of them."""
@@ -175,90 +168,88 @@ class ManifestWriter:
 
     def write_list(self, manifests: list[ManifestFile]) -> str:
         """Write the manifest list; its location."""
-        from pyiceberg.manifest import write_manifest_list
-
-        output = _Memory(self._path("snap", ".avro"))
-        with write_manifest_list(
-            2, output, self._snapshot, self._parent, self._sequence, self._codec
-        ) as writer:
-            writer.add_manifests(manifests)
-        self._put(output)
-        for manifest in manifests:
-            if manifest.sequence_number == -1:
-                manifest.sequence_number = self._sequence
-            if manifest.min_sequence_number == -1:
-                manifest.min_sequence_number = self._sequence
-        self._reader.remember_list(output.location, list(manifests))
-        return output.location
+        # What this snapshot writes gets its sequence number here.
+        numbered = [
+            manifest._replace(
+                sequence_number=self._sequence if manifest.sequence_number < 0 else manifest.sequence_number,
+                min_sequence_number=(
+                    self._sequence if manifest.min_sequence_number < 0 else manifest.min_sequence_number
+                ),
+            )
+            for manifest in manifests
+        ]
+        facts = {
+            "snapshot-id": str(self._snapshot),
+            "parent-snapshot-id": "null" if self._parent is None else str(self._parent),
+            "sequence-number": str(self._sequence),
+            "format-version": "2",
+        }
+        path = self._put("snap", write_list(numbered, facts, self._codec))[0]
+        self._reader.remember_list(path, numbered)
+        return path
 
     def _manifest(self, spec_id: int, entries: list[ManifestEntry]) -> ManifestFile:
-        from pyiceberg.manifest import ManifestEntry, ManifestEntryStatus, write_manifest
-
-        output = _Memory(self._path("m", ".avro"))
-        with write_manifest(
-            2, self._specs[spec_id], self._schema, output, self._snapshot, self._codec
-        ) as writer:
-            for entry in entries:
-                writer.add_entry(entry)
-        self._put(output)
-        live = [entry for entry in entries if entry.status != ManifestEntryStatus.DELETED]
-        known = tuple(
-            ManifestEntry.from_args(
-                status=entry.status,
-                snapshot_id=entry.snapshot_id,
-                sequence_number=self._sequence if entry.sequence_number is None else entry.sequence_number,
-                file_sequence_number=(
-                    self._sequence if entry.file_sequence_number is None else entry.file_sequence_number
-                ),
-                data_file=entry.data_file,
-            )
-            for entry in live
+        spec = self._specs[spec_id]
+        kinds = spec.kinds(self._schemas)
+        facts = {
+            "schema": json.dumps(schema_json(self._schema)),
+            "partition-spec": json.dumps(spec_fields_json(spec)),
+            "partition-spec-id": str(spec_id),
+            "format-version": "2",
+            "content": "data",
+        }
+        path, size = self._put("m", write_entries(entries, spec, kinds, facts, self._codec))
+        live = [entry for entry in entries if entry.status != DELETED]
+        known = [entry.sequence_number for entry in live if entry.sequence_number is not None]
+        self._reader.remember(path, tuple(map(self._numbered, live)))
+        by = {status: [e.data_file for e in entries if e.status == status] for status in range(3)}
+        return ManifestFile(
+            manifest_path=path,
+            manifest_length=size,
+            partition_spec_id=spec_id,
+            content=DATA,
+            sequence_number=_UNASSIGNED,
+            min_sequence_number=min(known, default=_UNASSIGNED),
+            added_snapshot_id=self._snapshot,
+            added_files_count=len(by[ADDED]),
+            existing_files_count=len(by[EXISTING]),
+            deleted_files_count=len(by[DELETED]),
+            added_rows_count=sum(file.record_count for file in by[ADDED]),
+            existing_rows_count=sum(file.record_count for file in by[EXISTING]),
+            deleted_rows_count=sum(file.record_count for file in by[DELETED]),
+            partitions=_summaries([entry.data_file for entry in entries], kinds),
         )
-        self._reader.remember(output.location, known)
-        return writer.to_manifest_file()
 
-    def _path(self, prefix: str, suffix: str) -> str:
-        import uuid
+    def _numbered(self, entry: ManifestEntry) -> ManifestEntry:
+        """The entry as it will be read."""
+        own, file = entry.sequence_number, entry.file_sequence_number
+        return entry._replace(
+            sequence_number=self._sequence if own is None else own,
+            file_sequence_number=self._sequence if file is None else file,
+        )
 
-        return f"{self._store.root}/{prefix}-{self._snapshot}-{uuid.uuid4()}{suffix}"
+    def _put(self, prefix: str, data: bytes) -> tuple[str, int]:
+        """Write a file; its address and size."""
+        name = f"{prefix}-{self._snapshot}-{uuid.uuid4()}.avro"
+        self._store.create(name, data)
+        path = self._store.uri(name)
+        self.written.append(path)
+        return path, len(data)
 
-    def _put(self, output: _Memory) -> None:
-        self._store.create(output.location[len(self._store.root) + 1 :], output.data)
-        self.written.append(output.location)
+
+def _summaries(files: Sequence[DataFile], kinds: Sequence[str]) -> tuple[Summary, ...]:
+    """What the partition values of some files have in common, for planners to skip the manifest by."""
+    found = []
+    for place, kind in enumerate(kinds):
+        values = [file.partition[place] for file in files]
+        odd = [isinstance(value, float) and math.isnan(value) for value in values]
+        plain = [value for value, nan in zip(values, odd, strict=True) if value is not None and not nan]
+        lower = lower_bound(min(plain), kind, None) if plain else None
+        upper = upper_bound(max(plain), kind, None) if plain else None
+        found.append(Summary(None in values, any(odd), lower, upper))
+    return tuple(found)
 
 
 def _tier(manifest: ManifestFile) -> int:
     live = (manifest.added_files_count or 0) + (manifest.existing_files_count or 0)
     return int(math.log(max(live, 1) + 0.5, FAN_IN))
-
-
-class _Memory(OutputFile):
-    """Collects a file's bytes, so that it is put whole by `Store.create`."""
-
-    def __init__(self, location: str) -> None:
-        super().__init__(location)
-        self.data = b""
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def exists(self) -> bool:
-        return False
-
-    def to_input_file(self) -> Any:
-        raise NotImplementedError  # never read back
-
-    def create(self, overwrite: bool = False) -> Any:  # noqa: FBT001, FBT002 - pyiceberg's signature
-        del overwrite
-        return _Sink(self)
-
-
-class _Sink(io.BytesIO):
-    def __init__(self, owner: _Memory) -> None:
-        super().__init__()
-        self._owner = owner
-
-    def close(self) -> None:
-        if not self.closed:
-            self._owner.data = self.getvalue()
-        super().close()

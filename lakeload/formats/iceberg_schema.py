@@ -11,18 +11,26 @@ took the place of is not known any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import pyarrow as pa
 
 from lakeload.errors import SchemaError, TableError
+from lakeload.formats.iceberg_types import (
+    IcebergType,
+    ListType,
+    MapType,
+    NestedField,
+    Schema,
+    StructType,
+    decimal_of,
+    is_primitive,
+    parts,
+    type_text,
+    width_of,
+)
 from lakeload.model.naming import SOURCE, source_of
 from lakeload.model.schema import FIELD_ID, children, field_id
-
-if TYPE_CHECKING:
-    from pyiceberg.schema import Schema
-    from pyiceberg.types import IcebergType, NestedField
 
 _ARROW = {
     "boolean": pa.bool_(),
@@ -56,9 +64,7 @@ def to_arrow(schema: Schema, table: str) -> pa.Schema:
         TableError: A column has a type lakeload cannot write.
 
     Example:
-        >>> from pyiceberg.schema import Schema
-        >>> from pyiceberg.types import LongType, NestedField
-        >>> to_arrow(Schema(NestedField(7, "id", LongType(), required=True)), "t").field("id").metadata
+        >>> to_arrow(Schema((NestedField(7, "id", "long", required=True),)), "t").field("id").metadata
         {b'PARQUET:field_id': b'7'}
     """
     return pa.schema([_arrow_field(field, table, (field.name,)) for field in schema.fields])
@@ -78,25 +84,19 @@ def _stamped(name: str, kind: pa.DataType, *, required: bool, number: int) -> pa
 
 
 def _arrow_type(kind: IcebergType, table: str, path: tuple[str, ...]) -> pa.DataType:
-    from pyiceberg.types import DecimalType, FixedType, ListType, MapType, StructType
-
-    if isinstance(kind, StructType):
-        return pa.struct([_arrow_field(field, table, (*path, field.name)) for field in kind.fields])
-    if isinstance(kind, ListType):
-        element = _arrow_type(kind.element_type, table, (*path, "element"))
-        return pa.list_(_stamped("element", element, required=kind.element_required, number=kind.element_id))
-    if isinstance(kind, MapType):
-        key = _arrow_type(kind.key_type, table, (*path, "key"))
-        value = _arrow_type(kind.value_type, table, (*path, "value"))
-        return pa.map_(
-            _stamped("key", key, required=True, number=kind.key_id),
-            _stamped("value", value, required=kind.value_required, number=kind.value_id),
-        )
-    if isinstance(kind, DecimalType):
-        return pa.decimal128(kind.precision, kind.scale)
-    if isinstance(kind, FixedType):
-        return pa.binary(len(kind))
-    found = _ARROW.get(str(kind))
+    match kind:
+        case StructType(fields):
+            return pa.struct([_arrow_field(field, table, (*path, field.name)) for field in fields])
+        case ListType(element):
+            return pa.list_(_part(element, table, path))
+        case MapType(key, value):
+            return pa.map_(_part(key, table, path), _part(value, table, path))
+    exact, width = decimal_of(kind), width_of(kind)
+    if exact is not None:
+        return pa.decimal128(*exact)
+    if width is not None:
+        return pa.binary(width)
+    found = _ARROW.get(kind)
     if found is None:
         raise TableError(
             f"the Iceberg type {kind} cannot be written",
@@ -105,6 +105,12 @@ def _arrow_type(kind: IcebergType, table: str, path: tuple[str, ...]) -> pa.Data
             hint="Load into another table, or change the column's type with another engine.",
         )
     return found
+
+
+def _part(field: NestedField, table: str, path: tuple[str, ...]) -> pa.Field:
+    """The element of a list, the key or value of a map."""
+    kind = _arrow_type(field.field_type, table, (*path, field.name))
+    return _stamped(field.name, kind, required=field.required, number=field.field_id)
 
 
 def to_iceberg(schema: pa.Schema, table: str, schema_id: int = 0, previous: Schema | None = None) -> Schema:
@@ -120,13 +126,10 @@ def to_iceberg(schema: pa.Schema, table: str, schema_id: int = 0, previous: Sche
         SchemaError: A type cannot be stored, an id is missing, or two names differ by case only.
         TableError: The step from `previous` is not one the specification allows.
     """
-    from pyiceberg.schema import Schema
-
     _refuse_case_twins(schema, table)
-    known = dict(_iceberg_fields(previous)) if previous is not None else {}
-    fields = [_iceberg_field(field, table, (field.name,), known) for field in schema]
-    identifiers = list(previous.identifier_field_ids) if previous is not None else []
-    result = Schema(*fields, schema_id=schema_id, identifier_field_ids=identifiers)
+    known = {field.field_id: field for _, field in previous.walk()} if previous is not None else {}
+    fields = tuple(_iceberg_field(field, table, (field.name,), known) for field in schema)
+    result = Schema(fields, schema_id, previous.identifier_field_ids if previous is not None else ())
     if previous is not None:
         _check_evolution(previous, result, table)
     return result
@@ -135,8 +138,6 @@ def to_iceberg(schema: pa.Schema, table: str, schema_id: int = 0, previous: Sche
 def _iceberg_field(
     field: pa.Field, table: str, path: tuple[str, ...], known: dict[int, NestedField]
 ) -> NestedField:
-    from pyiceberg.types import NestedField
-
     number = _number(field, table, path)
     old = known.get(number)
     return NestedField(
@@ -158,24 +159,18 @@ def _doc(field: pa.Field) -> str | None:
 def _iceberg_type(
     kind: pa.DataType, table: str, path: tuple[str, ...], known: dict[int, NestedField]
 ) -> IcebergType:
-    from pyiceberg.types import DecimalType, FixedType, ListType, MapType, StructType
-
     inner = children(kind)
     if pa.types.is_struct(kind):
-        return StructType(*(_iceberg_field(child, table, (*path, child.name), known) for child in inner))
+        return StructType(tuple(_iceberg_field(child, table, (*path, child.name), known) for child in inner))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        element = _iceberg_field(inner[0], table, (*path, "element"), known)
-        return ListType(element.field_id, element.field_type, element_required=element.required)
+        return ListType(_iceberg_part(inner[0], table, (*path, "element"), known))
     if pa.types.is_map(kind):
-        key = _iceberg_field(inner[0], table, (*path, "key"), known)
-        value = _iceberg_field(inner[1], table, (*path, "value"), known)
-        return MapType(
-            key.field_id, key.field_type, value.field_id, value.field_type, value_required=value.required
-        )
+        key = _iceberg_part(inner[0], table, (*path, "key"), known)
+        return MapType(key, _iceberg_part(inner[1], table, (*path, "value"), known))
     if pa.types.is_decimal128(kind):
-        return DecimalType(kind.precision, kind.scale)
+        return f"decimal({kind.precision}, {kind.scale})"
     if pa.types.is_fixed_size_binary(kind):
-        return FixedType(kind.byte_width)
+        return f"fixed[{kind.byte_width}]"
     name = next((name for name, arrow in _ARROW.items() if arrow == kind), None)
     if name is None:
         raise SchemaError(
@@ -184,26 +179,16 @@ def _iceberg_type(
             column=".".join(path),
             hint="Give the column another type in the schema hints.",
         )
-    return _primitive(name)
+    return name
 
 
-def _primitive(name: str) -> IcebergType:
-    from pyiceberg import types
-
-    kinds = (
-        types.BooleanType(),
-        types.IntegerType(),
-        types.LongType(),
-        types.FloatType(),
-        types.DoubleType(),
-        types.DateType(),
-        types.TimeType(),
-        types.TimestampType(),
-        types.TimestamptzType(),
-        types.StringType(),
-        types.BinaryType(),
-    )
-    return next(kind for kind in kinds if str(kind) == name)
+def _iceberg_part(
+    field: pa.Field, table: str, path: tuple[str, ...], known: dict[int, NestedField]
+) -> NestedField:
+    """The element of a list, the key or value of a map: nothing is told of it but type and id."""
+    number = _number(field, table, path)
+    kind = _iceberg_type(field.type, table, path, known)
+    return NestedField(number, path[-1], kind, required=path[-1] == "key" or not field.nullable)
 
 
 def _number(field: pa.Field, table: str, path: tuple[str, ...]) -> int:
@@ -231,17 +216,13 @@ def _refuse_case_twins(schema: pa.Schema, table: str) -> None:
     check(list(schema), ())
 
 
-def _iceberg_fields(schema: Schema) -> Iterator[tuple[int, NestedField]]:
-    yield from schema._lazy_id_to_field.items()  # noqa: SLF001 - the index pyiceberg itself uses throughout
-
-
 def _check_evolution(old: Schema, new: Schema, table: str) -> None:
     """Refuse what readers of older files could not follow; pyiceberg lets some of it pass."""
-    after = dict(_iceberg_fields(new))
-    before = dict(_iceberg_fields(old))
-    parents = new._lazy_id_to_parent  # noqa: SLF001 - as above
-    for number, field in before.items():
-        name = old.find_column_name(number)
+    after, parents = dict[int, NestedField](), dict[int, int | None]()
+    names = {number: ".".join(path) for path, field in new.walk() for number in [field.field_id]}
+    _index(new.fields, None, after, parents)
+    for path, field in old.walk():
+        number, name = field.field_id, ".".join(path)
         if number not in after:
             raise TableError("a load does not drop columns", table=table, column=name)
         if after[number].name != field.name:
@@ -249,44 +230,55 @@ def _check_evolution(old: Schema, new: Schema, table: str) -> None:
         if after[number].required and not field.required:
             raise TableError("an optional column cannot become required", table=table, column=name)
         if not _promotes(field.field_type, after[number].field_type):
+            before, now = type_text(field.field_type), type_text(after[number].field_type)
             raise TableError(
-                f"Iceberg does not allow {field.field_type} to become {after[number].field_type}",
+                f"Iceberg does not allow {before} to become {now}",
                 table=table,
                 column=name,
                 hint="Load into a new table, or cast the column.",
             )
+    before_ids = {field.field_id for _, field in old.walk()}
     for number, field in after.items():
-        added_below = parents.get(number) in before or parents.get(number) is None
-        if number not in before and field.required and added_below:
+        added_below = parents[number] in before_ids or parents[number] is None
+        if number not in before_ids and field.required and added_below:
             raise TableError(
                 "a column added later cannot be required",
                 table=table,
-                column=new.find_column_name(number),
+                column=names[number],
                 hint="Hint it as nullable: older rows have no value for it.",
             )
 
 
+def _index(
+    fields: Sequence[NestedField],
+    parent: int | None,
+    found: dict[int, NestedField],
+    parents: dict[int, int | None],
+) -> None:
+    """Every field by its id, and the id of what it is part of."""
+    for field in fields:
+        found[field.field_id], parents[field.field_id] = field, parent
+        _index(parts(field.field_type), field.field_id, found, parents)
+
+
 def _promotes(old: IcebergType, new: IcebergType) -> bool:
-    from pyiceberg.types import DecimalType
-
-    if not old.is_primitive or not new.is_primitive:
+    if not isinstance(old, str) or not isinstance(new, str):
         return type(old) is type(new)
-    if isinstance(old, DecimalType) and isinstance(new, DecimalType):
-        return new.scale == old.scale and new.precision >= old.precision
-    return old == new or (str(old), str(new)) in {("int", "long"), ("float", "double")}
+    narrow, wide = decimal_of(old), decimal_of(new)
+    if narrow is not None and wide is not None:
+        return narrow[1] == wide[1] and wide[0] >= narrow[0]
+    return old == new or (old, new) in {("int", "long"), ("float", "double")}
 
 
-def leaves(schema: Schema) -> dict[tuple[str, ...], Any]:
+def leaves(schema: Schema) -> dict[tuple[str, ...], NestedField]:
     """Leaf fields outside lists and maps, by path: the columns that have bounds."""
-    from pyiceberg.types import StructType
-
-    found: dict[tuple[str, ...], Any] = {}
+    found: dict[tuple[str, ...], NestedField] = {}
 
     def descend(fields: tuple[NestedField, ...], prefix: tuple[str, ...]) -> None:
         for field in fields:
             if isinstance(field.field_type, StructType):
                 descend(field.field_type.fields, (*prefix, field.name))
-            elif field.field_type.is_primitive:
+            elif is_primitive(field.field_type):
                 found[(*prefix, field.name)] = field
 
     descend(schema.fields, ())

@@ -16,11 +16,9 @@ from lakeload.formats.iceberg_manifests import ManifestReader, ManifestWriter
 from lakeload.formats.iceberg_position import summary_entry
 
 if TYPE_CHECKING:
-    from pyiceberg.manifest import ManifestEntry, ManifestFile
-    from pyiceberg.partitioning import PartitionSpec
-    from pyiceberg.schema import Schema
-
+    from lakeload.formats.iceberg_avro import DataFile, ManifestEntry, ManifestFile
     from lakeload.formats.iceberg_document import Document
+    from lakeload.formats.iceberg_types import PartitionSpec, Schema
     from lakeload.model.changes import Changeset
     from lakeload.write.store import Store
 
@@ -88,6 +86,7 @@ class SnapshotBuilder:
         writer = ManifestWriter(
             schema=self.schema,
             specs=self.specs,
+            schemas=[self.schema, *(base.schemas if base is not None else ())],
             snapshot=number,
             sequence=sequence,
             parent=parent,
@@ -113,7 +112,9 @@ class SnapshotBuilder:
         }
         return snapshot if parent is None else {**snapshot, "parent-snapshot-id": parent}
 
-    def _manifests(self, writer: ManifestWriter, added: list[Any], removed: Removed) -> list[ManifestFile]:
+    def _manifests(
+        self, writer: ManifestWriter, added: list[DataFile], removed: Removed
+    ) -> list[ManifestFile]:
         result = [writer.added(self.spec.spec_id, added)] if added else []
         touched: dict[int, tuple[list[ManifestEntry], list[ManifestEntry]]] = defaultdict(lambda: ([], []))
         for manifest, entries in removed:
@@ -134,10 +135,10 @@ class SnapshotBuilder:
 
 
 def _summary(
-    changeset: Changeset, added: list[Any], gone: list[Any], base: Document | None
+    changeset: Changeset, added: list[DataFile], gone: list[DataFile], base: Document | None
 ) -> dict[str, str]:
     """What readers and people see of the snapshot; counts as other engines write them."""
-    places = {(file.spec_id, tuple(file.partition._data)) for file in [*added, *gone]}  # noqa: SLF001 - Record offers no iteration
+    places = {(file.spec_id, file.partition) for file in [*added, *gone]}
     counts = {
         "added-data-files": len(added),
         "deleted-data-files": len(gone),
@@ -162,7 +163,7 @@ def _summary(
     }
 
 
-def _operation(changeset: Changeset, added: list[Any], gone: list[Any]) -> str:
+def _operation(changeset: Changeset, added: list[DataFile], gone: list[DataFile]) -> str:
     """The specification's word for what happened, which incremental readers go by."""
     if changeset.operation == "replace":
         return "replace"

@@ -21,13 +21,12 @@ def read_state(document: Document, table: str) -> TableState:
         TableError: The table needs a feature that cannot be honoured.
     """
     _refuse_features(document, table)
-    model = document.model
-    schema = model.schema()
+    schema = document.schema
     return TableState(
         version=document.head,
         schema=to_arrow(schema, table),
-        last_column_id=model.last_column_id,
-        layout=to_layout(model.spec(), model.sort_order(), schema, table),
+        last_column_id=document.get("last-column-id"),
+        layout=to_layout(document.spec, document.order, schema, table),
         properties=document.properties,
         sequences=sequences(document),
         handle=document,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import struct
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from pyiceberg.types import PrimitiveType
+from lakeload.formats.iceberg_types import decimal_of
 
+if TYPE_CHECKING:
     from lakeload.model.files import Value
 
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - Iceberg's local timestamps have no zone
@@ -25,18 +26,17 @@ _SURROGATES = range(0xD800, 0xE000)
 _EXACT = Context(prec=76)
 
 
-def to_internal(value: Value | None, kind: PrimitiveType) -> Any:
+def to_internal(value: Value | None, kind: str) -> Any:
     """The value as manifests hold it: dates as days, times and timestamps as microseconds.
 
     Example:
         >>> import datetime
-        >>> from pyiceberg.types import DateType
-        >>> to_internal(datetime.date(1970, 1, 3), DateType())
+        >>> to_internal(datetime.date(1970, 1, 3), "date")
         2
     """
     if isinstance(value, Decimal):
         # Only the unscaled digits are stored, so the scale has to be the column's.
-        return value.quantize(Decimal((0, (1,), -getattr(kind, "scale", 0))), context=_EXACT)
+        return value.quantize(Decimal((0, (1,), -_scale(kind))), context=_EXACT)
     if isinstance(value, dt.datetime):
         return (value - (_EPOCH_UTC if value.tzinfo else _EPOCH)) // _MICROSECOND
     if isinstance(value, dt.date):
@@ -49,17 +49,16 @@ def to_internal(value: Value | None, kind: PrimitiveType) -> Any:
     return value
 
 
-def from_internal(value: Any, kind: PrimitiveType) -> Value | None:
+def from_internal(value: Any, kind: str) -> Value | None:
     """The opposite of `to_internal`, by Iceberg type.
 
     Example:
-        >>> from pyiceberg.types import DateType
-        >>> from_internal(2, DateType())
+        >>> from_internal(2, "date")
         datetime.date(1970, 1, 3)
     """
     if value is None or not isinstance(value, int):
         return value
-    match str(kind):
+    match kind:
         case "date":
             return _EPOCH_DAY + dt.timedelta(days=value)
         case "timestamp":
@@ -72,7 +71,7 @@ def from_internal(value: Any, kind: PrimitiveType) -> Value | None:
             return value
 
 
-def lower_bound(value: Value, kind: PrimitiveType, width: int | None) -> bytes | None:
+def lower_bound(value: Value, kind: str, width: int | None) -> bytes | None:
     """Bytes that no value of the column is below.
 
     Args:
@@ -82,12 +81,12 @@ def lower_bound(value: Value, kind: PrimitiveType, width: int | None) -> bytes |
     """
     if isinstance(value, float) and value == 0.0:
         return _encode(-0.0, kind)  # -0.0 sorts before 0.0, and a footer may not tell them apart
-    if width is not None and isinstance(value, str | bytes) and str(kind) in ("string", "binary"):
+    if width is not None and isinstance(value, str | bytes) and kind in ("string", "binary"):
         return _encode(value[:width], kind)
     return _encode(value, kind)
 
 
-def upper_bound(value: Value, kind: PrimitiveType, width: int | None) -> bytes | None:
+def upper_bound(value: Value, kind: str, width: int | None) -> bytes | None:
     """Bytes that no value of the column is above; `None` when no such short text exists.
 
     Args:
@@ -96,13 +95,12 @@ def upper_bound(value: Value, kind: PrimitiveType, width: int | None) -> bytes |
         width: As in `lower_bound`.
 
     Example:
-        >>> from pyiceberg.types import StringType
-        >>> upper_bound("abcdef", StringType(), 3)
+        >>> upper_bound("abcdef", "string", 3)
         b'abd'
     """
     if isinstance(value, float) and value == 0.0:
         return _encode(0.0, kind)
-    if width is None or str(kind) not in ("string", "binary"):
+    if width is None or kind not in ("string", "binary"):
         return _encode(value, kind)
     if isinstance(value, str) and len(value) > width:
         text = _next_text(value[:width])
@@ -112,12 +110,38 @@ def upper_bound(value: Value, kind: PrimitiveType, width: int | None) -> bytes |
     return _encode(value, kind)
 
 
-def _encode(value: Value, kind: PrimitiveType) -> bytes | None:
-    from pyiceberg.conversions import to_bytes
-
+def _encode(value: Value, kind: str) -> bytes | None:
     if isinstance(value, float) and math.isnan(value):
         return None
-    return to_bytes(kind, to_internal(value, kind))
+    return single_value(to_internal(value, kind), kind)
+
+
+_PACKED = {
+    "int": "<i", "date": "<i", "long": "<q", "time": "<q", "timestamp": "<q", "timestamptz": "<q",
+    "float": "<f", "double": "<d",
+}  # fmt: skip
+
+
+def single_value(value: Any, kind: str) -> bytes:
+    r"""The bytes of one value as manifests hold it.
+
+    Example:
+        >>> single_value(34, "int"), single_value(Decimal("-1.28"), "decimal(9, 2)")
+        (b'"\x00\x00\x00', b'\x80')
+    """
+    if isinstance(value, Decimal):
+        whole = int(value.scaleb(_scale(kind), context=_EXACT))
+        return whole.to_bytes((whole if whole >= 0 else ~whole).bit_length() // 8 + 1, "big", signed=True)
+    if kind == "boolean":
+        return b"\x01" if value else b"\x00"
+    if kind in _PACKED:
+        return struct.pack(_PACKED[kind], value)
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _scale(kind: str) -> int:
+    exact = decimal_of(kind)
+    return 0 if exact is None else exact[1]
 
 
 def _next_text(text: str) -> str | None:

@@ -4,27 +4,31 @@ import datetime as dt
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from handmade import columns, data_file
 
 from lakeload.catalogs.sql import SqlCatalog
+from lakeload.catalogs.sqlite import SqliteCatalog
 from lakeload.errors import CatalogError, ConfigError, StorageError
 from lakeload.model.changes import Changeset, Committed, Conflict, Creation, Token
 from lakeload.model.layout import Layout
+from lakeload.registry import catalog_factory
 from lakeload.storage_options import StorageOptions
 from lakeload.write.store import Store
 
 SCHEMA = columns(id=pa.int64())
 
 
-def catalog(root: Path, uri: str | None = None) -> SqlCatalog:
+def catalog(root: Path, uri: str | None = None) -> Any:
     now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    return SqlCatalog(uri or f"sqlite:///{root}/sub/catalog.db", str(root), StorageOptions(), now=lambda: now)
+    uri = uri or f"sqlite:///{root}/sub/catalog.db"
+    return catalog_factory(uri)(uri, str(root), StorageOptions(), now=lambda: now)
 
 
-def create(found: SqlCatalog, root: Path, name: str = "t", namespace: str = "ns") -> object:
+def create(found: Any, root: Path, name: str = "t", namespace: str = "ns") -> object:
     table = found.open(namespace, name, f"{root}/{namespace}/{name}")
     return table.commit(Changeset("L", "append", SCHEMA, create=Creation(Layout())), None)
 
@@ -158,10 +162,17 @@ def test_a_metadata_file_that_is_gone_is_named(tmp_path: Path) -> None:
         catalog(tmp_path).open("ns", "t", f"{tmp_path}/ns/t").load()
 
 
-@pytest.mark.parametrize("uri", ["nonsense", "oracle+nothing://host/db", ""])
-def test_a_uri_that_cannot_be_read_is_refused(tmp_path: Path, uri: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "uri"),
+    [
+        (SqlCatalog, "nonsense"), (SqlCatalog, "oracle+nothing://host/db"), (SqlCatalog, ""),
+        (SqliteCatalog, "sqlite:c.db"), (SqliteCatalog, "sqlite:///"), (SqliteCatalog, "sqlite:///c.db?catalog="),
+        (SqliteCatalog, "sqlite:///c.db?mode=ro"), (SqliteCatalog, "sqlite:///c.db?timeout=long"),
+    ],
+)  # fmt: skip
+def test_a_uri_that_cannot_be_read_is_refused(tmp_path: Path, kind: Any, uri: str) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
-        SqlCatalog(uri, str(tmp_path), StorageOptions(), now=lambda: dt.datetime.now(dt.UTC))
+        kind(uri, str(tmp_path), StorageOptions(), now=lambda: dt.datetime.now(dt.UTC))
 
 
 def test_no_password_is_shown(tmp_path: Path) -> None:
@@ -182,7 +193,7 @@ def test_tables_on_s3_can_be_registered_in_a_local_database(
 ) -> None:
     options = StorageOptions.read(s3.storage_options, remote=True)  # type: ignore[attr-defined]
     now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    found = SqlCatalog(f"sqlite:///{tmp_path}/c.db", s3_prefix, options, now=lambda: now)
+    found = SqliteCatalog(f"sqlite:///{tmp_path}/c.db", s3_prefix, options, now=lambda: now)
     table = found.open("ns", "t", f"{s3_prefix}/ns/t")
     store = Store(f"{s3_prefix}/ns/t", options)
     for number in (1, 2):

@@ -27,7 +27,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert not _imported("--help") & (LOAD | HELP)
 
 
-@pytest.mark.parametrize("form", ["delta"])
+@pytest.mark.parametrize("form", ["delta", "iceberg", "both"])
 @pytest.mark.parametrize(
     "words", [[], ["--partition-by", "day(at)", "--cursor", "at", "--nesting", "tables"]]
 )
