@@ -16,11 +16,13 @@ from lakeload.model.events import SchemaEvent, events
 from lakeload.model.table import TableState
 from lakeload.normalize.family import Family
 from lakeload.normalize.naming import table_name
+from lakeload.normalize.text_types import Learned, TextTypes
 from lakeload.options import Options
 from lakeload.part import child_tables
+from lakeload.sources.again import Source
 from lakeload.sources.read import read
 from lakeload.sources.resource import Resource, from_data
-from lakeload.task import expected
+from lakeload.task import expected, reading_again
 
 _LOAD_ID = "preview"
 
@@ -56,18 +58,27 @@ def preview(
     resource = data.with_table(name) if isinstance(data, Resource) else from_data(data, name, **options)
     resource = resource.with_storage(lake.options)
     found = lake.readable(name)
-    family = Family(
-        resource.spec,
-        formats=found or lake.formats,
-        state=lambda other: _state(lake, other),
-        load_id=_LOAD_ID,
-        loaded_at=lake.now(),
-        children=child_tables(resource, lake.tables, lambda other: _state(lake, other)),
-    )
-    _drain(resource, family)
+
+    def family(learned: Learned) -> Family:
+        return Family(
+            resource.spec,
+            formats=found or lake.formats,
+            state=lambda other: _state(lake, other),
+            load_id=_LOAD_ID,
+            loaded_at=lake.now(),
+            children=child_tables(resource, lake.tables, lambda other: _state(lake, other)),
+            learned=learned,
+        )
+
+    with closing(Source(ahead=1)) as source:
+        shaped = reading_again(
+            lambda learned: _drained(resource, family(learned), source, learned),
+            lambda learned: _drained(resource, family(learned), source, learned),
+            table=name,
+        )
     return tuple(
         event
-        for member in family.members
+        for member in shaped.members
         for event in events(
             member.spec.name,
             member.normalizer.changes,
@@ -80,17 +91,21 @@ def preview(
     )
 
 
-def _drain(resource: Resource, family: Family) -> None:
+def _drained(resource: Resource, family: Family, source: Source, learned: Learned) -> Family:
     """Read everything and bring it to its tables; nothing is kept."""
     expectation = expected(family, resource.spec)
     start: Any = None if resource.spec.cursor or resource.positions is None else {}
-    stream = read(
-        resource.open(start), expectation=expectation, options=resource.read, workers=machine_cores()
+    types = TextTypes(family.root.normalizer.target, dates=resource.spec.detect_dates, learned=learned)
+    texts = source.batches(
+        lambda: resource.open(start),
+        lambda data: read(data, expectation=expectation, options=resource.read, workers=machine_cores()),
     )
-    with closing(stream) as batches:
+    with closing(texts), closing(types.typed(texts)) as batches:
         for batch in batches:
+            learned.able = source.able
             for _ in family.take(batch):
                 pass
+    return family
 
 
 def _state(lake: Lakehouse, name: str) -> TableState | None:

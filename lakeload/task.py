@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import pyarrow as pa
 
-from lakeload.errors import ConfigError, TableError
+from lakeload.errors import ConfigError, SourceError, TableError
 from lakeload.model.changes import SchemaChange
 from lakeload.model.cursor import Checkpoint
 from lakeload.model.files import DataFile
@@ -26,17 +27,24 @@ from lakeload.normalize.family import Family
 from lakeload.normalize.rules import RuleCount
 from lakeload.normalize.tables import Member
 from lakeload.normalize.tally import Tally
+from lakeload.normalize.text_types import Learned, ReadAgain, TextTypes
+from lakeload.sources.again import Source
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.incremental import Incremental
 from lakeload.sources.parallel import in_turn
-from lakeload.sources.read import locates, read
+from lakeload.sources.read import read
 from lakeload.sources.resource import Resource
 from lakeload.write.fingerprint import Fingerprint
 from lakeload.write.store import Store
 from lakeload.write.writer import TableWriter, WriteOptions
 
+Result = TypeVar("Result")
+
 _LEAST_BUDGET = 64 << 20
 """Bytes every table of a family may take, however many there are."""
+
+_READINGS = 3
+"""How often a source is read for the rows: once, and again with what was learned of its texts."""
 
 _AHEAD = 4
 """Batches drawn while the first, which takes long because plans are made for it, is shaped."""
@@ -138,7 +146,35 @@ def run_task(task: LoadTask, progress: Progress | None = None) -> TaskResult:
         LakeloadError: The data cannot be read, does not fit, or cannot be written. Files written so far
             are deleted, on any other exception too.
     """
-    return _Run(task, progress or Silent()).finish()
+    with closing(Source(ahead=_AHEAD + 1)) as source:
+        return reading_again(
+            lambda learned: _Run(task, progress or Silent(), learned).finish(source),
+            lambda learned: _Run(task, Silent(), learned).learn(source),
+            table=task.resource.name,
+        )
+
+
+def reading_again(
+    load: Callable[[Learned], Result], learn: Callable[[Learned], object], *, table: str
+) -> Result:
+    """What `load` makes, called again with what `learn` found out where texts did not stay what they were.
+
+    Raises:
+        SourceError: The source gives something else each time it is read.
+    """
+    learned = Learned()
+    for _ in range(_READINGS):
+        try:
+            return load(learned)
+        except ReadAgain:
+            learned = replace(learned, learning=True)
+            learn(learned)
+            learned = replace(learned, learning=False)
+    raise SourceError(
+        "the source gives other values each time it is read",
+        table=table,
+        hint="Load a copy that does not change, or hint its columns as string.",
+    )
 
 
 def expected(family: Family, spec: TableSpec) -> Expectation:
@@ -156,8 +192,9 @@ def expected(family: Family, spec: TableSpec) -> Expectation:
 class _Run:
     """The moving parts of one task."""
 
-    def __init__(self, task: LoadTask, progress: Progress) -> None:
+    def __init__(self, task: LoadTask, progress: Progress, learned: Learned) -> None:
         spec = task.resource.spec
+        self._learned = learned
         self._task = task
         self._progress = progress
         self._family = Family(
@@ -167,6 +204,7 @@ class _Run:
             load_id=task.load_id,
             loaded_at=task.loaded_at,
             children=task.children,
+            learned=learned,
         )
         hint = self._family.root.normalizer.hint
         self._incremental = (
@@ -182,13 +220,17 @@ class _Run:
         self._outputs: dict[str, _Output] = {}
         self._seconds = {"extract": 0.0, "normalize": 0.0, "write": 0.0}
 
-    def finish(self) -> TaskResult:
+    def learn(self, source: Source) -> None:
+        """Read everything for what can be learned of its texts; nothing is written."""
+        with closing(self._extracted(source)) as batches:
+            for batch, _ in batches:
+                for _ in self._family.take(batch):
+                    pass
+
+    def finish(self, source: Source) -> TaskResult:
         try:
-            data = self._open()
-            # Whether a file's digits are text can depend on the files before it.
-            ahead = 0 if locates(data) else _AHEAD
-            with closing(self._extracted(data)) as batches:
-                in_turn(self._take, batches, ahead=ahead)
+            with closing(self._extracted(source)) as batches:
+                in_turn(self._take, batches, ahead=_AHEAD)
             with _Clock(self._seconds, "write"):
                 tables = tuple(self._output(member).finish() for member in self._family.members)
             for table in tables:
@@ -227,15 +269,12 @@ class _Run:
         positions = (task.checkpoint or Checkpoint()).positions
         return task.resource.open(positions if task.resource.positions else None)
 
-    def _extracted(self, data: object) -> Generator[pa.RecordBatch, None, None]:
-        task, resource = self._task, self._task.resource
-        stream = read(
-            data,
-            expectation=expected(self._family, resource.spec),
-            options=resource.read,
-            workers=task.places(resource.name).options.workers,
-        )
-        with closing(stream) as batches:
+    def _extracted(self, source: Source) -> Generator[tuple[pa.RecordBatch, bool], None, None]:
+        """Batches with types, each with whether the source can be read again after it."""
+        spec = self._task.resource.spec
+        target = self._family.root.normalizer.target
+        types = TextTypes(target, dates=spec.detect_dates, learned=self._learned)
+        with closing(source.batches(self._open, self._read)) as texts, closing(types.typed(texts)) as batches:
             while True:
                 with _Clock(self._seconds, "extract"):
                     batch = next(batches, None)
@@ -243,9 +282,19 @@ class _Run:
                         batch = self._incremental.filter(batch)
                 if batch is None:
                     return
-                yield batch
+                yield batch, source.able
 
-    def _take(self, batch: pa.RecordBatch) -> None:
+    def _read(self, data: object) -> Generator[pa.RecordBatch, None, None]:
+        task, resource = self._task, self._task.resource
+        return read(
+            data,
+            expectation=expected(self._family, resource.spec),
+            options=resource.read,
+            workers=task.places(resource.name).options.workers,
+        )
+
+    def _take(self, drawn: tuple[pa.RecordBatch, bool]) -> None:
+        batch, self._learned.able = drawn
         self._progress.advance("extract", self._task.resource.name, rows=batch.num_rows, bytes=batch.nbytes)
         with _Clock(self._seconds, "normalize"):
             shaped = list(self._family.take(batch))

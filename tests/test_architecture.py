@@ -106,6 +106,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "normalize/rules",
         "normalize/seen",
         "normalize/text_types",
+        "normalize/text_values",
     ),
     "requests": ("catalogs/rest", "catalogs/unity", "hooks"),
     "urllib3": ("hooks",),

@@ -182,6 +182,10 @@ class Evolution:
         """Whether the column may become text or a map, as far as its owner is concerned."""
         return self._owned or self._before(path) is None
 
+    def takes_text(self, path: Path) -> bool:
+        """Whether the column may become text, as far as its owner and the table are concerned."""
+        return self._free(path) and self._may_widen(pa.string(), path)
+
     def _before(self, path: Path) -> pa.Field | None:
         """The field as it was when the load began."""
         return None if self._base is None else find(self._base, path)

@@ -29,6 +29,7 @@ from lakeload.normalize.rules import RuleCount, Rules, without_values
 from lakeload.normalize.shape import Part, RowIds, Shape
 from lakeload.normalize.tables import Member, Tables
 from lakeload.normalize.tally import Tally
+from lakeload.normalize.text_types import Learned
 
 _SHAPES_KEPT = 32
 
@@ -43,6 +44,7 @@ class Family:
         children: Names of the child tables that exist.
         load_id: Load id.
         loaded_at: Time of the load, UTC.
+        learned: What is known of the source's texts; `None`: nothing, and it cannot be read again.
 
     Raises:
         SchemaError: The hints contradict themselves or cannot be stored.
@@ -57,6 +59,7 @@ class Family:
         load_id: str,
         loaded_at: dt.datetime,
         children: Sequence[str] = (),
+        learned: Learned | None = None,
     ) -> None:
         self.tally = Tally()
         self._spec = spec
@@ -65,7 +68,13 @@ class Family:
         self._rows = 0
         self._ids = sha256(load_id.encode()).hexdigest()[:12]
         self._tables = Tables(
-            spec, formats=formats, state=state, children=children, load_id=load_id, loaded_at=loaded_at
+            spec,
+            formats=formats,
+            state=state,
+            children=children,
+            load_id=load_id,
+            loaded_at=loaded_at,
+            learned=learned,
         )
 
     @property

@@ -27,6 +27,7 @@ from lakeload.normalize.hints import Hint
 from lakeload.normalize.incoming import Path, Permission, incoming_type
 from lakeload.normalize.names import credited
 from lakeload.normalize.shake import Finding
+from lakeload.normalize.text_types import Learned, ReadAgain
 from lakeload.normalize.untyped import has_values, seen_type
 
 Number: TypeAlias = Callable[[pa.Array], int]
@@ -43,6 +44,7 @@ class GrowingSchema:
         formats: Formats the table is published in.
         state: The table as it is; `None` when it does not exist.
         hints: What the user asks of columns, by their names in the table.
+        learned: What is known of the source's texts.
     """
 
     def __init__(
@@ -52,7 +54,11 @@ class GrowingSchema:
         formats: Sequence[str],
         state: TableState | None,
         hints: Mapping[str, Hint],
+        learned: Learned,
     ) -> None:
+        self._learned = learned
+        self._texts = {path for table, path in learned.texts if table == spec.name}
+        self._untyped = False
         self._spec, self._contract, self._formats, self._state = spec, spec.contract, tuple(formats), state
         self._hints = dict(hints)
         self._hint_types = {name: hint.field.type for name, hint in hints.items()}
@@ -112,6 +118,7 @@ class GrowingSchema:
         Raises:
             SchemaError: A type cannot be stored, or the contract freezes what the load needs.
         """
+        self._untyped |= UNTYPED in (batch.schema.metadata or {})
         ours = [SYSTEM in (field.metadata or {}) for field in batch.schema]
         own = [field for field, system in zip(renamed, ours, strict=True) if system]
         given = [i for i, system in enumerate(ours) if not system]
@@ -145,6 +152,10 @@ class GrowingSchema:
                 changes.append(replace(change, cause=cause, rows=len(one.rows)))
         return changes
 
+    def may_become_text(self, path: Path) -> bool:
+        """Whether a column becomes text when its values have nothing else in common."""
+        return self._contract.outcome("types") == "evolve" and self._evolution.takes_text(path)
+
     def relaxation(self, path: Path, rows: int) -> SchemaChange | None:
         """A required field made optional, where the table is ours, types may evolve and no hint forbids it.
 
@@ -160,9 +171,16 @@ class GrowingSchema:
         return SchemaChange("relax", path, field.type, field.type, rows=rows)
 
     def record(self, changes: Sequence[SchemaChange]) -> None:
-        """Make the changes."""
+        """Make the changes.
+
+        Raises:
+            ReadAgain: Moments would become text, and the source can still say as which text they came.
+            SchemaError: It cannot any more.
+        """
         if not changes:
             return
+        if self._untyped:
+            self._keep_texts(changes)
         inner = [change for change in changes if change.kind != "add" or len(change.path) > 1]
         outer = [change for change in changes if change.kind == "add" and len(change.path) == 1]
         for change in (*inner, *outer):  # ids follow this order, here and when the log is replayed
@@ -171,6 +189,28 @@ class GrowingSchema:
         # Top-level columns at once: a table may get a thousand of them from its first batch.
         added = [added_field(change) for change in outer]
         self._fields, self._last_id = assign_ids(pa.schema([*fields, *added]), last)
+
+    def _keep_texts(self, changes: Sequence[SchemaChange]) -> None:
+        """See to it that what came as text and was read as moments becomes the text it came as."""
+        for change in changes:
+            again = (self._spec.name, change.path)
+            if (
+                change.kind != "widen"
+                or not _forgets_moments(change.old, change.new)
+                or again in self._learned.texts
+            ):
+                continue
+            if self._learned.learning:
+                self._learned.texts.add(again)
+            elif self._learned.able:
+                raise ReadAgain(".".join(change.path))
+            else:
+                raise SchemaError(
+                    f"moments came as text, which other values now make of the column{_cause(change)}",
+                    column=".".join(change.path),
+                    hint="Hint the column as string to keep the texts as they come, or as timestamp "
+                    'with contract={"types": "quarantine"} to put such rows aside.',
+                )
 
     def _wanted(
         self, batch: pa.RecordBatch, renamed: pa.Schema, given: Sequence[int]
@@ -191,7 +231,7 @@ class GrowingSchema:
         known = self._fields.field(field.name).type if field.name in self._fields.names else None
         kind, waits = field.type, False
         if hint is None and untyped:
-            kind, waits = seen_type(column, kind, known)
+            kind, waits = seen_type(column, kind, known, (field.name,), self._texts)
         try:
             stored = incoming_type(kind, hint, self._formats, (field.name,))
         except SchemaError:
@@ -245,3 +285,21 @@ class GrowingSchema:
         hint = self._hints.get(path[0])
         field = None if hint is None else find(pa.schema([hint.field]), path)
         return field is not None and not children(field.type)
+
+
+def _cause(change: SchemaChange) -> str:
+    return f": {change.cause}" if change.cause else ""
+
+
+def _forgets_moments(old: pa.DataType | None, new: pa.DataType | None) -> bool:
+    """Whether timestamps become text, at any depth."""
+    if old is None or new is None:
+        return False
+    if pa.types.is_timestamp(old):
+        return pa.types.is_string(new)
+    if pa.types.is_struct(old) and pa.types.is_map(new):
+        return any(_forgets_moments(member.type, new.item_type) for member in children(old))
+    if pa.types.is_string(new):
+        return any(_forgets_moments(inner.type, new) for inner in children(old))
+    after = {inner.name: inner.type for inner in children(new)}
+    return any(_forgets_moments(inner.type, after.get(inner.name)) for inner in children(old))

@@ -26,6 +26,7 @@ from lakeload.normalize.hints import read_hints
 from lakeload.normalize.incoming import Path
 from lakeload.normalize.names import Names
 from lakeload.normalize.plan import Constant, NormalizePlan, Refused, fingerprint
+from lakeload.normalize.text_types import Learned, Target
 
 _PLANS_KEPT = 32
 
@@ -42,6 +43,7 @@ class Normalizer:
         state: The table as it is; `None` when it does not exist.
         load_id: Goes into `_lakeload_id`.
         loaded_at: Goes into `_lakeload_at`; aware, UTC.
+        learned: What is known of the source's texts; `None`: nothing, and it cannot be read again.
 
     Raises:
         SchemaError: The hints contradict themselves or cannot be stored.
@@ -62,6 +64,7 @@ class Normalizer:
         state: TableState | None,
         load_id: str,
         loaded_at: dt.datetime,
+        learned: Learned | None = None,
     ) -> None:
         self._spec, self._state = spec, state
         self._names = Names(spec.naming, max_length=spec.max_name_length, owned=state is None or state.owned)
@@ -70,7 +73,9 @@ class Normalizer:
             self._hints = read_hints(spec.schema, self._names, known, formats)
         self._hint_types = {name: hint.field.type for name, hint in self._hints.items()}
         self._asked = {name: hint.asked for name, hint in self._hints.items()}
-        self._table = GrowingSchema(spec, formats=formats, state=state, hints=self._hints)
+        self._table = GrowingSchema(
+            spec, formats=formats, state=state, hints=self._hints, learned=learned or Learned()
+        )
         self._plans: OrderedDict[str, NormalizePlan] = OrderedDict()
         self._last_plan: NormalizePlan | None = None
         self._planned_for = self._table.fields
@@ -123,6 +128,15 @@ class Normalizer:
             or pa.types.is_string(kind)
         )
         return None if inferred or children(kind) else kind
+
+    def target(self, raw: str) -> Target:
+        """What a column of a source that knows only text may become."""
+        name = self._find(raw)
+        if name in self._hints:
+            return Target(hinted=True)
+        place = -1 if self._state is None or name is None else self._state.schema.get_field_index(name)
+        stored = None if self._state is None or place < 0 else self._state.schema.field(place).type
+        return Target(stored, grows=self._table.may_become_text((name or raw,)))
 
     def is_text(self, raw: str) -> bool:
         """Whether the column holds text, as far as this load knows by now."""

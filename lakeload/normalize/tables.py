@@ -23,6 +23,7 @@ from lakeload.normalize.naming import child_table_name
 from lakeload.normalize.normalizer import Normalizer
 from lakeload.normalize.outline import SourcePath
 from lakeload.normalize.quarantine import QUARANTINE_SCHEMA
+from lakeload.normalize.text_types import Learned
 
 _ASIDE: SourcePath = (QUARANTINE,)
 """Key of the quarantine among the members; no path of a child begins so, because names are not empty."""
@@ -57,6 +58,7 @@ class Tables:
         children: Names of the child tables that exist.
         load_id: Load id.
         loaded_at: Time of the load, UTC.
+        learned: What is known of the source's texts.
 
     Raises:
         SchemaError: The hints contradict themselves or cannot be stored.
@@ -71,7 +73,9 @@ class Tables:
         children: Sequence[str],
         load_id: str,
         loaded_at: dt.datetime,
+        learned: Learned | None = None,
     ) -> None:
+        self._learned = learned
         self._spec, self._formats, self._state = spec, tuple(formats), state
         self._load_id, self._loaded_at = load_id, loaded_at
         self._joined: dict[SourcePath, Member] = {}
@@ -154,7 +158,12 @@ class Tables:
         self, path: SourcePath, spec: TableSpec, state: TableState | None, properties: Mapping[str, str]
     ) -> Member:
         normalizer = Normalizer(
-            spec, formats=self._formats, state=state, load_id=self._load_id, loaded_at=self._loaded_at
+            spec,
+            formats=self._formats,
+            state=state,
+            load_id=self._load_id,
+            loaded_at=self._loaded_at,
+            learned=self._learned,
         )
         member = Member(path, spec, state, normalizer, {**spec.properties, **properties})
         self._joined[path] = member

@@ -8,6 +8,8 @@ value that is no date follows the contract. And a column without values asks for
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pyarrow as pa
 
 from lakeload.model.nested_arrays import as_list, bare, elements, members
@@ -18,13 +20,21 @@ from lakeload.normalize.iso8601 import detected
 from lakeload.normalize.type_parts import fields_by_name, is_written_as_text, kind_of, unwrap
 
 
-def seen_type(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> tuple[pa.DataType, bool]:
+def seen_type(
+    array: pa.Array,
+    kind: pa.DataType,
+    known: pa.DataType | None,
+    path: Path = (),
+    texts: Collection[Path] = (),
+) -> tuple[pa.DataType, bool]:
     """The type to store a column's data as, as far as its text is concerned.
 
     Args:
         array: The column as it came.
         kind: Its type, members named as in the table.
         known: Type of the table's column; `None` when there is none.
+        path: Where the column is.
+        texts: Paths where text is known to be no dates.
 
     Returns:
         `kind` with new places of text that hold dates or timestamps as such, and those without a value
@@ -36,7 +46,7 @@ def seen_type(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> 
         >>> seen_type(pa.array(["2024-05-01"]), pa.string(), pa.string())
         (DataType(string), False)
     """
-    if not _has_text(kind):
+    if not _has_text(kind) or path in texts:
         return kind, False
     array, kind = bare(array), unwrap(kind)
     if not pa.types.is_nested(kind):
@@ -47,21 +57,24 @@ def seen_type(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> 
     if known is not None and (not children(known) or kind_of(known) != kind_of(kind)):
         return kind, False
     if pa.types.is_struct(kind):
-        return _struct(array, kind, known)
+        return _struct(array, kind, known, path, texts)
     inner = None if known is None else children(known)[-1].type
     if pa.types.is_map(kind):
-        value, waits = seen_type(elements(as_list(array)).values.field(1), kind.item_type, inner)
+        values = elements(as_list(array)).values.field(1)
+        value, waits = seen_type(values, kind.item_type, inner, (*path, "value"), texts)
         return pa.map_(kind.key_field, kind.item_field.with_type(value)), waits
-    element, waits = seen_type(elements(array).values, kind.value_type, inner)
+    element, waits = seen_type(elements(array).values, kind.value_type, inner, (*path, "element"), texts)
     return pa.list_(kind.value_field.with_type(element)), waits
 
 
-def _struct(array: pa.Array, kind: pa.DataType, known: pa.DataType | None) -> tuple[pa.DataType, bool]:
+def _struct(
+    array: pa.Array, kind: pa.DataType, known: pa.DataType | None, path: Path, texts: Collection[Path]
+) -> tuple[pa.DataType, bool]:
     there = fields_by_name(known)
     fields, waiting = [], False
     for field, part in zip(fields_by_name(kind).values(), members(array), strict=True):
         asked = there[field.name].type if field.name in there else None
-        found, waits = seen_type(part, field.type, asked)
+        found, waits = seen_type(part, field.type, asked, (*path, field.name), texts)
         fields.append(field.with_type(found))
         waiting = waiting or waits
     return pa.struct(fields), waiting
