@@ -14,6 +14,7 @@ from benchmarks.harness.result import Options, Result
 
 QUESTIONS = (
     "json_to_table",
+    "foreign_json",
     "nested_rows",
     "surprise",
     "kernels",

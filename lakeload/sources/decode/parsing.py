@@ -8,7 +8,10 @@ records before, and built as those of Python rows are.
 
 from __future__ import annotations
 
+import math
 import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -21,7 +24,7 @@ from lakeload.sources.decode.cut import Cutter
 from lakeload.sources.decode.guard import json_kind
 from lakeload.sources.decode.infer import EXACT_IN_DOUBLE, Observed
 from lakeload.sources.decode.lift import TooLargeError
-from lakeload.sources.decode.literals import rounds
+from lakeload.sources.decode.literals import rounds, underflows
 from lakeload.sources.decode.plan import Plan
 from lakeload.sources.decode.rows import RowDecoder
 
@@ -134,9 +137,12 @@ class Parsing:
         # of them follows a brace.
         if all(column.null_count for column in table.columns) and _NULL_RECORD.search(piece):
             return None
-        for name, column in zip(table.column_names, table.columns, strict=True):
-            if name in self.doubted and not all(_exact_leaves(chunk, long=long) for chunk in column.chunks):
-                return None
+        leaves = [leaf for name in self.doubted for leaf in _numbers(table.column(name).chunks)]
+        if any(pa.types.is_decimal(leaf.type) for leaf in leaves):
+            # Decimals nobody asked for: the parser takes text for them too, which would change its type.
+            return None
+        if leaves and not _exact(leaves, piece, long=long):
+            return None
         return table
 
 
@@ -235,16 +241,28 @@ def _is_utf8(piece: bytes) -> bool:
     return True
 
 
-def _exact_leaves(array: pa.Array, *, long: bool) -> bool:
-    """Whether no number can have been changed; `long`: there are whole literals no double may hold."""
-    kind = array.type
-    if pa.types.is_floating(kind):
-        # False for large magnitudes, NaN and infinities; nulls do not count.
-        bound = float(EXACT_IN_DOUBLE) if long else float("inf")
-        return pc.all(pc.less(pc.abs(array), bound)).as_py() is not False
-    if pa.types.is_struct(kind):
-        return all(_exact_leaves(array.field(index), long=long) for index in range(kind.num_fields))
-    if pa.types.is_list(kind):
-        return _exact_leaves(array.values, long=long)
-    # Decimals nobody asked for: the parser takes text for them too, which would change its type.
-    return not pa.types.is_decimal(kind)
+def _numbers(arrays: Iterable[pa.Array]) -> Iterator[pa.Array]:
+    """The doubles and decimals at any depth, as one array a leaf."""
+    for array in arrays:
+        kind = array.type
+        if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            yield array
+        elif pa.types.is_struct(kind):
+            yield from _numbers(array.field(index) for index in range(kind.num_fields))
+        elif pa.types.is_list(kind):
+            yield from _numbers([array.values])
+
+
+def _exact(leaves: Sequence[pa.Array], piece: bytes, *, long: bool) -> bool:
+    """Whether no double can have been changed or invented; `long`: there are whole literals none may hold."""
+    # All leaves in one: a call of a kernel costs more than a piece's values of one column.
+    sizes = pc.abs(pa.chunked_array(leaves, pa.float64()))
+    found = pc.min_max(sizes, skip_nulls=True)
+    least, most = found["min"].as_py(), found["max"].as_py()
+    if least is None:
+        return True
+    if not most < (EXACT_IN_DOUBLE if long else math.inf):
+        return False
+    if b"NaN" in piece and pc.any(pc.is_nan(sizes)).as_py():
+        return False
+    return least >= sys.float_info.min or not underflows(piece)

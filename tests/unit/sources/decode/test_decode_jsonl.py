@@ -13,7 +13,7 @@ from lakeload.model.rejection import SOURCE_ROW
 from lakeload.model.text import text_of
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.decode.jsonl import JsonDecoder
-from lakeload.sources.decode.literals import rounds
+from lakeload.sources.decode.literals import exact_number, rounds
 from lakeload.sources.read import ReadOptions, read
 
 
@@ -421,4 +421,29 @@ def test_digits_inside_of_text_are_no_numbers_that_doubles_round():
     assert rounds(text) == (False, False)
     assert rounds(b'{"v":0.12345678901234567890}') == (True, False)
     assert rounds(b'{"v":-12345678901234567890}') == (False, True)
-    assert rounds(b'{"v": [1.5, 1e-400]}')[0]
+
+
+def digits_of(value):
+    return [repr(value), f"{value:.17g}", f"{value:.16e}", f"{value:.17g}".upper()]
+
+
+@pytest.mark.parametrize("many", [1, 900], ids=["few", "many"])
+def test_a_literal_is_a_double_in_its_shortest_form_and_in_that_of_17_digits(many):
+    values = (43.420273, -65.613617, 0.1, 1 / 3, 9.3, 1e22 / 7, 5e-5 / 3, 2.0**60, 123456789.123456)
+    doubles = [digits for value in values for digits in digits_of(value) if set(digits) & set(".eE")]
+    rows = b"".join(b'{"v":%s}\n' % digits.encode() for digits in doubles * many)
+    assert not rounds(rows)[0]
+    assert all(isinstance(exact_number(digits), float) for digits in doubles)
+    (batch,) = decode(b'{"v":1.5}\n' + rows)
+    assert batch.column("v").to_pylist() == [1.5, *map(float, doubles * many)]
+
+    for more in ("9.300000000000001", "0.100000000000000012", "5.0000000000000001", "0.3333333333333333333"):
+        assert rounds(rows + b'{"v":-%s}' % more.encode())[0]
+        assert isinstance(exact_number(more), Decimal)
+
+
+@pytest.mark.parametrize("literal", ["1e-400", "1e400", "-2.5e-320", "1E-5000", "4.9406564584124654e-400"])
+def test_a_literal_beyond_doubles_never_becomes_zero_or_infinity(literal):
+    batches = decode(b'{"v":1.5}\n' * 300 + b'{"v":%s}\n' % literal.encode())
+    found = batches[-1].column("v")[-1].as_py()
+    assert Decimal(str(found)) == Decimal(literal)
