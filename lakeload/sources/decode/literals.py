@@ -24,7 +24,7 @@ _LONG = b"0" * _ALWAYS_EXACT
 _RUNS = bytes.maketrans(b".123456789", b"0000000000")
 _DENSE = 512
 """Long literals in a piece from which looking at all of it at once is faster than visiting each."""
-_DENSE_LITERAL = r"[0-9][0-9.]{15,}(?:[eE][+-]?[0-9]+)?"
+_DENSE_LITERAL = r"[:,\[\s-][0-9][0-9.]{15,}(?:[eE][+-]?[0-9]+)?"
 # Signs do not matter here. What stands around tells most digits of text, such as those of hashes, apart.
 _BEFORE, _AFTER = b":,[ \t\r\n-", rb"(?=[,}\]\s]|$)"
 _LONG_LITERAL = re.compile(rb"[0-9][0-9.]{15,}+(?:[eE][+-]?[0-9]+)?" + _AFTER)
@@ -101,10 +101,11 @@ def _long_literals(text: bytes, runs: bytes, start: int) -> list[bytes]:
 
 
 def _all_double(text: bytes) -> bool | None:
-    """`None` where long literals may be rounded, else whether there are whole ones; sees no context."""
+    """`None` where long literals may be rounded, else whether there are whole ones; sees less context."""
     import polars as pl
 
-    words = pl.Series([text.decode()]).str.extract_all(_DENSE_LITERAL).explode()
+    # One byte of context each: a second one would be lacking where the next literal begins.
+    words = pl.Series([text.decode()]).str.extract_all(_DENSE_LITERAL).explode().str.slice(1)
     fractions = words.str.contains("[.eE]")
     written = words.filter(fractions)
     numbers = written.cast(pl.Float64, strict=False)
