@@ -23,7 +23,7 @@ def run(options: Options) -> Result:
     """Hold one contest a shape."""
     result = Result("foreign_json", "JSON lines of other shapes → table")
     result.notes = [
-        f"{COLUMNS} numbers in eight notations a row; log lines of a kilobyte with escapes; repository events.",
+        f"{COLUMNS} numbers in eight notations a row; log lines of a kilobyte with escapes; nested events.",
         "DuckDB writes a bare Parquet file (zstd), no table. Nothing is imported before the clock starts.",
         "Goals compare whole processes: interpreter start and imports included.",
     ]

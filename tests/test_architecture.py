@@ -103,6 +103,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "lake_table",
         "normalize/casts",
         "normalize/row_tests",
+        "sources/decode/literals",
         "normalize/rules",
         "normalize/seen",
         "normalize/text_types",

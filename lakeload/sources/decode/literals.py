@@ -31,6 +31,7 @@ _LONG_LITERAL = re.compile(rb"[0-9][0-9.]{15,}+(?:[eE][+-]?[0-9]+)?" + _AFTER)
 _LITERAL = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _TINY_LITERAL = re.compile(rb"[0-9.][eE]-[0-9]{3}")
 
+
 def exact_number(literal: str) -> float | Decimal:
     """The number of a literal with a point or an exponent.
 
