@@ -26,8 +26,8 @@ from rebuild import pruned, rebuild
 
 from lakeload.errors import SchemaError
 
-NIGHTLY = 1_300
-"""Examples per test and format in the nightly profile: ten tests, two formats."""
+NIGHTLY, QUICK = 1_300, 8
+"""Examples per test and format: ten tests, two formats. Each loads whole tables."""
 
 # A thousand loads of families of tables take minutes, on a busy machine many.
 pytestmark = pytest.mark.timeout(300 if settings().max_examples < 500 else 3600)
@@ -41,9 +41,8 @@ def ground(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def examples() -> settings:
-    """The profile's number of examples, or in the nightly one enough for the whole file."""
-    current = settings()
-    return settings(max_examples=NIGHTLY if current.max_examples >= 500 else current.max_examples)
+    """Few examples, or in the nightly profile enough for the whole file."""
+    return settings(max_examples=NIGHTLY if settings().max_examples >= 500 else QUICK)
 
 
 def formed(rows: Rows, form: str) -> Any:

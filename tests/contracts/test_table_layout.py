@@ -169,11 +169,12 @@ def test_target_file_size_rolls_files(place: Place) -> None:
     import random
 
     source = random.Random(7)
-    rows = pa.table({"n": pa.array([source.getrandbits(62) for _ in range(400_000)], pa.int64())})
-    place.load(rows, target_file_size=1 << 20)
+    rows = pa.table({"n": pa.array([source.getrandbits(62) for _ in range(50_000)], pa.int64())})
+    target = 1 << 17
+    place.load(rows, target_file_size=target)
     sizes = sorted(file.size for file in place.table().files())
     assert len(sizes) >= 3
-    assert all(0.8 * (1 << 20) < size < 1.2 * (1 << 20) for size in sizes[1:])
+    assert all(0.8 * target < size < 1.2 * target for size in sizes[1:])
     place.holds(rows)
 
 
