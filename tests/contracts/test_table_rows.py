@@ -53,7 +53,7 @@ def test_append_after_overwrite_adds_to_the_new_rows(place: Place) -> None:
 
 def test_overwrite_with_no_rows_empties_the_table(place: Place) -> None:
     place.load(rows(1, 2))
-    place.load(rows(), mode=ll.Overwrite())
+    place.load(rows(), mode=ll.Overwrite(empty="clear"))
     place.holds(rows())
 
 

@@ -50,7 +50,7 @@ def steps(lake: EngineLake) -> Iterator[tuple[str, pa.Table]]:
     yield "folding", held
     load(rows(900), mode=ll.Overwrite(), fold=False)
     yield "overwrite", rows(900)
-    load(rows(0, 0), mode=ll.Overwrite(), fold=False)
+    load(rows(0, 0), mode=ll.Overwrite(empty="clear"), fold=False)
     yield "overwrite by nothing", rows(0, 0)
 
 
