@@ -1,6 +1,6 @@
-"""TPC-H at scale factor 1, loaded once into both formats on S3: every query in every engine, against published answers.
+"""TPC-H, loaded once into both formats on S3: every query in every engine, against published answers.
 
-Data, queries and answers are those of DuckDB's `tpch` extension; the data is kept in the tests' cache folder. They only
+The scale factor is a hundredth, in the nightly profile (`LAKELOAD_TEST_PROFILE=nightly`) one. Data, queries and answers are those of DuckDB's `tpch` extension; the data is kept in the tests' cache folder. They only
 fit one another: its addresses and comments are not those of the official generator. For the other engines sqlglot
 rewrites the queries when the tests run.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import math
+import os
 import shutil
 import tempfile
 from decimal import Decimal
@@ -26,10 +27,13 @@ from readers import connect
 from services import jars
 from sqlglot import exp
 
-GROUP = "TPC-H, scale factor 1"
+GROUP = "TPC-H"
+SCALE = 1.0 if os.environ.get("LAKELOAD_TEST_PROFILE") == "nightly" else 0.01
+LINES = {1.0: 6_001_215, 0.01: 60_175}
 ROWS = {
-    "region": 5, "nation": 25, "supplier": 10_000, "part": 200_000, "customer": 150_000, "partsupp": 800_000,
-    "orders": 1_500_000, "lineitem": 6_001_215,
+    "region": 5, "nation": 25, "supplier": round(10_000 * SCALE), "part": round(200_000 * SCALE),
+    "customer": round(150_000 * SCALE), "partsupp": round(800_000 * SCALE), "orders": round(1_500_000 * SCALE),
+    "lineitem": LINES[SCALE],
 }  # fmt: skip
 """Rows by table, as the specification's clause 4.2.5 has them."""
 
@@ -136,7 +140,7 @@ def published() -> dict[int, tuple[str, str]]:
         queries = dict(connection.execute("SELECT query_nr, query FROM tpch_queries()").fetchall())
         answers = dict(
             connection.execute(
-                "SELECT query_nr, answer FROM tpch_answers() WHERE scale_factor = 1"
+                "SELECT query_nr, answer FROM tpch_answers() WHERE scale_factor = ?", [SCALE]
             ).fetchall()
         )
     assert sorted(queries) == sorted(answers) == list(QUERIES)
@@ -146,13 +150,13 @@ def published() -> dict[int, tuple[str, str]]:
 @cache
 def generated() -> Path:
     """Folder of the eight tables as Parquet files, made at the first use."""
-    folder = jars.cache() / f"tpch-1-duckdb-{duckdb.__version__}"
+    folder = jars.cache() / f"tpch-{SCALE:g}-duckdb-{duckdb.__version__}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".tpch-"))
         try:
             with _generator() as connection:
-                connection.execute("CALL dbgen(sf = 1)")
+                connection.execute(f"CALL dbgen(sf = {SCALE})")
                 for table in ROWS:
                     connection.execute(f"COPY {table} TO '{aside / table}.parquet' (FORMAT parquet)")
             aside.rename(folder)
