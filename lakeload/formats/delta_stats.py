@@ -5,12 +5,12 @@ protocol, section "Per-file Statistics"):
 
 | type | bound |
 |---|---|
-| integers, dates | exact |
+| integers, dates, booleans | exact |
 | float, double | finite only; -0.0 below, 0.0 above; no maximum with NaN in the file, which sorts last |
 | decimal | a JSON number; exact, unless its nearest double, which Trino reads, would lie inside the bound |
 | string | first 32 characters; a maximum that was cut ends in U+10FFFF, or is left out if that is too small |
 | timestamp | milliseconds, minimum rounded down, maximum rounded up |
-| boolean, binary, lists, maps | none |
+| binary, lists, maps | none |
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _high(found: ColumnStats) -> Any:
 
 def _exact(value: Value | None) -> Any:
     match value:
-        case None | bool() | bytes() | dt.time():
+        case None | bytes() | dt.time():
             return None
         case dt.datetime():
             return _timestamp(value)

@@ -8,6 +8,7 @@ import math
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import readers
 from delta_files import append, created, facts
@@ -165,7 +166,8 @@ def test_small_decimal_is_spelled_without_exponent():
             "1970-01-01T00:00:00.000Z",
         ),
         (dt.datetime.max, "9999-12-31T23:59:59.999", None),
-        (True, None, None),
+        (True, True, True),
+        (False, False, False),
         (b"\x00", None, None),
     ],
 )
@@ -285,6 +287,30 @@ def test_library_reads_our_statistics(tmp_path):
     )
     assert found["min.at"] <= rows["at"][0].as_py() <= found["max.at"]
     assert found["min.s"] <= "x" * 40 <= found["max.s"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [True, False, None],
+        [True, True],
+        [False],
+        [None, None],
+        [None, True],
+        [False, None, None],
+        [True, False],
+    ],
+)
+@pytest.mark.parametrize("wanted", [True, False])
+def test_library_finds_rows_by_booleans(tmp_path, values, wanted):
+    from deltalake import DeltaTable
+
+    kind = pa.struct([("flag", pa.bool_())])
+    nested = pa.array([None if v is None else {"flag": v} for v in values], kind)
+    created(tmp_path, pa.table({"ok": pa.array(values, pa.bool_()), "s": nested}))
+    rows = DeltaTable(tmp_path).to_pyarrow_dataset()
+    for column in (("ok",), ("s", "flag")):
+        assert rows.to_table(filter=pc.field(*column) == wanted).num_rows == values.count(wanted)
 
 
 def test_partition_columns_get_no_statistics(tmp_path):
