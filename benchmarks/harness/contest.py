@@ -26,6 +26,7 @@ COLUMNS = [
     "Files",
     "Written, MB",
     "Time, x lakeload",
+    "Whole CPU, x lakeload",
 ]
 MB = 1e6
 
@@ -98,6 +99,13 @@ class Record:
         """Median seconds of the work, scaled to the whole input."""
         return statistics.median(run.work for run in self.runs) * self.competitor.scale
 
+    @property
+    def cpu(self) -> float:
+        """Median CPU seconds of the whole process, at the whole input."""
+        # Start-up and imports do not grow with the input: only the work is scaled.
+        scale = self.competitor.scale
+        return statistics.median(run.cpu + run.work_cpu * (scale - 1) for run in self.runs)
+
 
 def hold(result: Result, competitors: Sequence[Competitor], options: Options) -> dict[str, Record]:
     """Run every competitor `repeat` times, one after the other in turns; fill the result's table.
@@ -166,25 +174,24 @@ def _check(record: Record, target: Path) -> str | None:
 
 def _fill(result: Result, records: dict[str, Record]) -> None:
     result.columns = COLUMNS
-    ours = next((record.work for name, record in records.items() if name.startswith("lakeload")), None)
+    first = next((record for name, record in records.items() if name.startswith("lakeload")), None)
     for name, record in records.items():
         runs, scale = record.runs, record.competitor.scale
         works = [run.work * scale for run in runs]
-        # Start-up and imports do not grow with the input: only the work is scaled.
         walls = [run.wall + run.work * (scale - 1) for run in runs]
-        cpus = [run.cpu + run.work_cpu * (scale - 1) for run in runs]
         result.rows.append(
             [
                 name if scale == 1 else f"{name} (scaled {scale:g} x)",
                 f"{record.work:.2f}",
                 f"{min(works):.2f}-{max(works):.2f}",
                 f"{statistics.median(walls):.2f}",
-                f"{statistics.median(cpus):.2f}",
+                f"{record.cpu:.2f}",
                 f"{max(run.peak_rss for run in runs) / MB:.0f}",
                 f"{max(run.peak_anonymous for run in runs) / MB:.0f}",
                 f"{record.files}",
                 f"{record.bytes / MB:.0f}",
-                f"{record.work / ours:.2f}" if ours else "",
+                f"{record.work / first.work:.2f}" if first else "",
+                f"{record.cpu / first.cpu:.2f}" if first else "",
             ]
         )
 

@@ -81,7 +81,7 @@ class Normalizer:
         self._planned_for = self._table.fields
         self._rows = 0
         self._fillers = {
-            LOAD_ID: Constant(pa.array([load_id]), coded=True),
+            LOAD_ID: Constant(pa.array([load_id], pa.string()), coded=True),
             LOADED_AT: Constant(pa.array([loaded_at], pa.timestamp("us", "UTC"))),
         }
 
