@@ -15,7 +15,6 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from lakeload.config import parse_size
@@ -24,7 +23,7 @@ from lakeload.model.contract import Contract
 from lakeload.model.cursor import Cursor
 from lakeload.model.layout import Layout
 from lakeload.model.mode import WriteMode, checked_mode
-from lakeload.model.naming import Naming, checked_length, checked_naming
+from lakeload.model.naming import HINTS, Naming, checked_length, checked_naming, nearest
 from lakeload.model.nesting import Nesting
 from lakeload.model.rules import Rule, parse_rules
 from lakeload.model.table import Encoding, TableSpec, checked_encoding
@@ -165,9 +164,10 @@ def _given(options: Mapping[str, Any], known: Iterable[str], beside: Iterable[st
 
 def unknown_option(name: str, known: Iterable[str]) -> ConfigError:
     """The error for an option nobody knows, with the nearest one that is."""
-    near = get_close_matches(name.lower(), list(known), n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
-    return ConfigError(f"there is no option {name!r}", hint=hint)
+    names = list(known)
+    return ConfigError(
+        f"there is no option {name!r}", hint=nearest(name, names) or f"There are {', '.join(names)}."
+    )
 
 
 def _read(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,7 +218,7 @@ def _hints(value: object, _option: str) -> pa.Schema:
     if isinstance(value, type) and is_model(value):
         return class_schema(value)
     try:
-        return pa.schema(list(value.items()))  # type: ignore[attr-defined]  # anything else is caught below
+        return pa.schema(list(value.items()), {HINTS: b""})  # type: ignore[attr-defined]  # anything else is caught below
     except (AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"the schema cannot be read: {error}",

@@ -105,6 +105,7 @@ def _drained(resource: Resource, family: Family, source: Source, learned: Learne
             learned.able = source.able
             for _ in family.take(batch):
                 pass
+    family.check_names()
     return family
 
 

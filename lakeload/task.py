@@ -231,6 +231,7 @@ class _Run:
         try:
             with closing(self._extracted(source)) as batches:
                 in_turn(self._take, batches, ahead=_AHEAD)
+            self._family.check_names()
             with _Clock(self._seconds, "write"):
                 tables = tuple(self._output(member).finish() for member in self._family.members)
             for table in tables:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from lakeload.errors import ConfigError
@@ -38,6 +38,10 @@ TEXT_ONLY = b"lakeload.text"
 """Metadata of an incoming schema that is all text because its format knows nothing else, such as `csv`."""
 SYSTEM = b"lakeload.system"
 """Metadata of an incoming field that lakeload made itself: its name is kept, reserved or not."""
+
+HINTS = b"lakeload.hints"
+"""Metadata of a schema that hints at columns of the data, each of which has to come. Other schemas declare
+columns, which may come later."""
 
 MAX_NAME_BYTES = 127
 """Longest name, in bytes of UTF-8: it fits wherever it may become a directory or an identifier."""
@@ -78,6 +82,20 @@ def checked_length(length: int) -> int:
             hint=f"Use a whole number from {_SHORTEST} to {_LONGEST}; {MAX_NAME_BYTES} is the default.",
         )
     return length
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question for a hint: the names most like one that nothing answers to; empty when none is like it.
+
+    Example:
+        >>> nearest("totl", ["id", "total"])
+        'Did you mean total?'
+    """
+    from difflib import get_close_matches
+
+    by_lower = {other.lower(): other for other in reversed(list(known))}
+    found = [by_lower[near] for near in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.7)]
+    return f"Did you mean {' or '.join(found)}?" if found else ""
 
 
 def source_text(parts: Sequence[str]) -> str:

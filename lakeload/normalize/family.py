@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from lakeload.errors import SchemaError
 from lakeload.model.rejection import Rejection
 from lakeload.model.table import TableSpec, TableState
+from lakeload.normalize.asked import Asked
 from lakeload.normalize.known import known_columns
 from lakeload.normalize.naming import child_table_name
 from lakeload.normalize.numbered import NumberedBatch
@@ -63,7 +64,6 @@ class Family:
     ) -> None:
         self.tally = Tally()
         self._spec = spec
-        self._rules = Rules(spec.rules, spec.name, may_come=spec.contract.outcome("columns") == "evolve")
         self._shapes: dict[bytes, Shape] = {}
         self._rows = 0
         self._ids = sha256(load_id.encode()).hexdigest()[:12]
@@ -76,6 +76,13 @@ class Family:
             loaded_at=loaded_at,
             learned=learned,
         )
+        self._rules = Rules(
+            spec.rules,
+            spec.name,
+            may_come=spec.contract.outcome("columns") == "evolve",
+            column=self.root.normalizer.meant,
+        )
+        self._asked = Asked(spec, self.known())
 
     @property
     def root(self) -> Member:
@@ -129,13 +136,28 @@ class Family:
             yield member, _rows_not_of(kept, part, gone) if len(gone) else kept
         yield from self._put_aside(source, failed)
 
+    def check_names(self) -> None:
+        """Refuse names in the options that nothing answered to, once all rows were taken.
+
+        Raises:
+            ConfigError: There is one; the message has the nearest names there are.
+        """
+        if not self._shapes or not self._rows:
+            return
+        normalizer, state = self.root.normalizer, self.root.state
+        for error in self._asked.unanswered(state.schema.names if state else ()):
+            raise error
+        self._rules.check_names(normalizer.schema.names, self._asked.is_column)
+
     def _shape(self, schema: pa.Schema) -> Shape:
         key = schema.serialize().to_pybytes()  # equality of schemas leaves metadata out
         found = self._shapes.get(key)
         if found is None:
             if len(self._shapes) >= _SHAPES_KEPT:
                 self._shapes.pop(next(iter(self._shapes)))
-            found = Shape.compile(schema, self._spec.nesting, self._spec.primary_key, self._spec.name)
+            self._asked.see(schema)
+            found = Shape.compile(schema, self._asked.nesting(), self._spec.primary_key, self._spec.name)
+            self._asked.see_columns(found.root.fields)
             if found.root.children and self._spec.primary_key:
                 found = replace(found, keys=self._keys(found))
             self._shapes[key] = found

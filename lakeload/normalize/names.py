@@ -160,6 +160,7 @@ class Names:
         found = [
             (name if name in known.names else None),
             bound.get((name,)) or sources.get((name,)),
+            bound.get(tuple(name.split("."))) or sources.get(tuple(name.split("."))),
             *(one[0] for one in (fits, alike) if len(one) == 1),
         ]
         return next((one for one in found if one in known.names), None)

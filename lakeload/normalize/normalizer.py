@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from lakeload.errors import SchemaError, SourceError
 from lakeload.model.changes import SchemaChange
+from lakeload.model.naming import nearest
 from lakeload.model.schema import children
 from lakeload.model.table import LOAD_ID, LOADED_AT, TableSpec, TableState
 from lakeload.normalize.coerce import Misfit
@@ -150,14 +151,19 @@ class Normalizer:
         Raises:
             SchemaError: There is no such column; the message lists those there are.
         """
-        found = self._names.meant(name, self.schema)
+        found = self.meant(name)
         if found is None:
+            names = self.schema.names
             raise SchemaError(
                 f"there is no column {name!r}",
                 table=self._spec.name,
-                hint=f"Columns are: {', '.join(self.schema.names) or 'none yet'}.",
+                hint=f"{nearest(name, names)} Columns are: {', '.join(names) or 'none yet'}.".strip(),
             )
         return found
+
+    def meant(self, name: str) -> str | None:
+        """The column a user means, in the source's spelling or the table's; `None` when there is none yet."""
+        return self._names.meant(name, self.schema)
 
     def names_of(self, source: pa.Schema) -> dict[str, str]:
         """The table's names of incoming columns, by the source's.

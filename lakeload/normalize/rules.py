@@ -7,7 +7,7 @@ before them (`unique`) or Python (`conforms`) are looked at by themselves.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import ConfigError, SchemaError
+from lakeload.model.naming import nearest
 from lakeload.model.rejection import Rejection
 from lakeload.model.table import SYSTEM_COLUMNS
 from lakeload.model.text import to_json
@@ -51,6 +52,8 @@ class Rules:
         table: Table name, for messages.
         may_come: Columns that are not there yet may still be added by later rows. Until then their values
             are null; otherwise a rule about a column the table lacks is an error.
+        column: Finds the table's name of a column, which rules may spell as the source does; `None` where
+            there is no such column yet.
 
     Raises:
         ConfigError: A pattern cannot be read.
@@ -65,8 +68,17 @@ class Rules:
         RuleCount(rows=3, failed=1)
     """
 
-    def __init__(self, rules: Sequence[Rule], table: str, *, may_come: bool = False) -> None:
-        self._rules, self._table, self._may_come = tuple(rules), table, may_come
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        table: str,
+        *,
+        may_come: bool = False,
+        column: Callable[[str], str | None] = lambda _name: None,
+    ) -> None:
+        self._given = self._rules = tuple(rules)
+        self._table, self._may_come, self._column = table, may_come, column
+        self._aliases: dict[str, str] = {}
         self.counts: dict[str, RuleCount] = {rule.name: RuleCount() for rule in self._rules}
         self._seen: dict[str, Seen] = defaultdict(Seen)
         self._tests: tuple[pa.Schema | None, dict[str, pl.Expr]] = (None, {})
@@ -88,12 +100,13 @@ class Rules:
         """
         if not self._rules or not batch.num_rows:
             return []
+        tests = self._compiled(batch)
         found: dict[str, list[Rejection]] = defaultdict(list)
-        for rule, rows in self._broken(batch):
+        for rule, rows in self._broken(batch, tests):
             found[rule.name].append(_rejection(rule, rows))
         for rule in self._rules:
             if rule.kind == "conforms":
-                found[rule.name] = list(_nonconforming(rule, batch))
+                found[rule.name] = list(_nonconforming(rule, batch, self._aliases))
                 self.counts[rule.name].rows += batch.num_rows
         out = [r.rows for every in found.values() for r in every if r.outcome != "discard_value"]
         for rule in self._rules:
@@ -109,9 +122,23 @@ class Rules:
                     raise self._refusal(rule, rejection, batch, number)
         return [rejection for rule in self._rules for rejection in found[rule.name]]
 
-    def _broken(self, batch: pa.RecordBatch) -> Iterator[tuple[Rule, pa.Array]]:
+    def check_names(self, columns: Sequence[str], came: Callable[[str], bool]) -> None:
+        """Refuse rules about columns that did not come, once all rows were checked.
+
+        Args:
+            columns: The table's columns after the load.
+            came: Tells whether the data has a column, with values or without.
+
+        Raises:
+            ConfigError: A rule names a column that neither the data nor the table has.
+        """
+        for rule in self._given:
+            for name in _wanted(rule):
+                if name not in columns and self._column(name) is None and not came(name):
+                    raise self._about_nothing(rule, name, columns)
+
+    def _broken(self, batch: pa.RecordBatch, tests: dict[str, pl.Expr]) -> Iterator[tuple[Rule, pa.Array]]:
         """Rules that speak of single rows, with the rows that break them, if there are any."""
-        tests = self._compiled(batch)
         results = self._select(batch, tests) if tests else None
         for rule in self._rules:
             if rule.kind in ("unique", "conforms"):
@@ -130,7 +157,8 @@ class Rules:
     def _compiled(self, batch: pa.RecordBatch) -> dict[str, pl.Expr]:
         """By rule the expression that is true for rows that break it; rules without columns are left out."""
         if self._tests[0] is None or not self._tests[0].equals(batch.schema):
-            frame = _frame(batch.slice(0, 0))
+            self._spell(batch.schema.names)
+            frame = self._framed(batch.slice(0, 0))
             tests: dict[str, pl.Expr | None] = {}
             self._lacking.clear()
             for rule in self._rules:
@@ -175,7 +203,7 @@ class Rules:
     def _select(self, batch: pa.RecordBatch, tests: dict[str, pl.Expr]) -> pl.DataFrame:
         import polars as pl
 
-        frame = _with_nulls(_frame(batch), self._lacking)
+        frame = _with_nulls(self._framed(batch), self._lacking)
         try:
             return frame.select(tests.values())
         except pl.exceptions.PolarsError:
@@ -198,16 +226,38 @@ class Rules:
             among = everything.filter(pc.invert(pc.is_in(everything, pa.concat_arrays(out))))
         return self._seen[rule.name].repeated([batch.column(name) for name in rule.columns], among)
 
+    def _spell(self, names: Sequence[str]) -> None:
+        """Give the columns of rules the names they have in the table."""
+        asked = {name for rule in self._given for name in _wanted(rule) if name not in names}
+        found = {name: self._column(name) for name in asked}
+        self._aliases = {
+            name: column for name, column in found.items() if column is not None and column in names
+        }
+        self._rules = tuple(
+            replace(rule, columns=tuple(self._aliases.get(name, name) for name in rule.columns))
+            for rule in self._given
+        )
+
+    def _framed(self, batch: pa.RecordBatch) -> pl.DataFrame:
+        """The batch, with columns under the names too that expressions call them by."""
+        import polars as pl
+
+        frame = _frame(batch)
+        return frame.with_columns(pl.col(column).alias(name) for name, column in self._aliases.items())
+
     def _check_columns(self, rule: Rule, names: Sequence[str]) -> None:
-        wanted = rule.given.meta.root_names() if rule.kind == "where" else rule.columns
-        lacking = [name for name in wanted if name not in names]
+        lacking = [name for name in _wanted(rule) if name not in names]
         if lacking and not self._may_come:
-            raise ConfigError(
-                f"the rule {rule.name} is about a column the table does not have",
-                table=self._table,
-                column=lacking[0],
-                hint=f"Rules use the table's names: {', '.join(names[:20])}.",
-            )
+            raise self._about_nothing(rule, lacking[0], names)
+
+    def _about_nothing(self, rule: Rule, name: str, names: Sequence[str]) -> ConfigError:
+        own = [other for other in names if other not in SYSTEM_COLUMNS]
+        return ConfigError(
+            f"the rule {rule.name} is about a column the table does not have",
+            table=self._table,
+            column=name,
+            hint=nearest(name, own) or f"The table has {', '.join(own[:20])}.",
+        )
 
     def _misused(self, rule: Rule, why: object) -> ConfigError:
         return ConfigError(
@@ -259,6 +309,22 @@ def without_values(batch: pa.RecordBatch, rejections: Sequence[Rejection]) -> pa
     return batch
 
 
+def _wanted(rule: Rule) -> Sequence[str]:
+    """Columns without which a rule says nothing, or refuses every row."""
+    match rule.kind:
+        case "where":
+            return tuple(rule.given.meta.root_names())
+        case "conforms":
+            fields = rule.given.model_fields.items()
+            return tuple(
+                field.validation_alias if isinstance(field.validation_alias, str) else name
+                for name, field in fields
+                if field.is_required()
+            )
+        case _:
+            return rule.columns
+
+
 def _frame(batch: pa.RecordBatch) -> pl.DataFrame:
     import polars as pl
 
@@ -297,11 +363,12 @@ def _reason(rule: Rule) -> str:
             return f"not {rule.name}"
 
 
-def _nonconforming(rule: Rule, batch: pa.RecordBatch) -> Iterator[Rejection]:
+def _nonconforming(rule: Rule, batch: pa.RecordBatch, aliases: Mapping[str, str]) -> Iterator[Rejection]:
     """Rows the model refuses, by what it says; a call for each row."""
     own = [name for name in batch.schema.names if name not in SYSTEM_COLUMNS]
     refused: dict[tuple[tuple[str, ...], str], list[int]] = defaultdict(list)
     for index, row in enumerate(batch.select(own).to_pylist()):
+        row.update((name, row[column]) for name, column in aliases.items())
         try:
             rule.given.model_validate(row)
         except ValueError as error:
