@@ -1,4 +1,4 @@
-"""Values as users give them: text, several texts, yes or no; anything else is an error that names the option."""
+"""Values as users give them: text, several texts, yes or no; all else is an error that names the option."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def texts(value: object, option: str, *, like: str = "a name, or a list of names
         (('id',), ('id', 'day'))
     """
     several = (value,) if isinstance(value, str) else value
-    if not isinstance(several, Iterable) or isinstance(several, bytes | bytearray | memoryview | Mapping | type):
+    if not isinstance(several, Iterable) or isinstance(
+        several, bytes | bytearray | memoryview | Mapping | type
+    ):
         raise unsuitable(value, option, like)
     return tuple(text(one, option, like=like) for one in several)
 

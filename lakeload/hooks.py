@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from lakeload.errors import ConfigError, LakeloadError, SchemaError, StorageError
+from lakeload.given import text, texts, texts_by_text, unsuitable
 from lakeload.model.events import SchemaEvent
 
 Hook: TypeAlias = Callable[[Sequence[SchemaEvent]], None]
@@ -118,7 +120,12 @@ def log_changes(logger: logging.Logger | str | None = None, *, level: int = logg
         >>> log_changes(level=logging.INFO)
         log_changes('lakeload.schema', level=INFO)
     """
-    found = logger if isinstance(logger, logging.Logger) else logging.getLogger(logger or "lakeload.schema")
+    if isinstance(level, bool) or not isinstance(level, int):
+        raise unsuitable(level, "level", "a level such as logging.INFO")
+    if not isinstance(logger, logging.Logger):
+        named = "lakeload.schema" if logger is None else text(logger, "logger", like="a logger or its name")
+        return _LogChanges(logging.getLogger(named), level)
+    found = logger
     return _LogChanges(found, level)
 
 
@@ -157,7 +164,10 @@ def append_changes(path: str | Path) -> Hook:
         >>> append_changes("changes.jsonl")
         append_changes('changes.jsonl')
     """
-    return _AppendChanges(Path(path).expanduser())
+    place = text(
+        os.fspath(path) if isinstance(path, os.PathLike) else path, "path", like="the path of a file"
+    )
+    return _AppendChanges(Path(place).expanduser())
 
 
 class _PostChanges:
@@ -246,18 +256,21 @@ def post_changes(
         >>> post_changes("https://hooks.slack.com/services/T0/B0/secret", format="slack")
         post_changes('https://hooks.slack.com/…', format='slack')
     """
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        raise unsuitable(timeout, "timeout", "seconds")
+    given = texts_by_text(headers or {}, "headers", like='text by text, as {"Authorization": "…"}')
     if format not in ("json", "slack"):
         raise ConfigError(f"{format!r} is no format of webhooks", hint='Use "json" or "slack".')
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        parts = urlsplit(str(url))
+        usable = isinstance(url, str) and parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         usable = False
     if not usable:
         raise ConfigError(
             "the URL of the webhook cannot be used", hint="It begins with https:// and a host name."
         )
-    return _PostChanges(url, format, timeout, dict(headers or {}))
+    return _PostChanges(url, format, timeout, given)
 
 
 class _RefuseChanges:
@@ -304,11 +317,11 @@ def refuse_changes(kinds: str | Iterable[str] = _KINDS, *, tables: str | Iterabl
         >>> refuse_changes("widen", tables=["orders"])
         refuse_changes(kinds=['widen'], tables=['orders'])
     """
-    wanted = frozenset([kinds] if isinstance(kinds, str) else kinds)
+    wanted = frozenset(texts(kinds, "kinds", like=f"one or several of {', '.join(_KINDS)}"))
     unknown = sorted(wanted - set(_KINDS))
     if unknown:
         raise ConfigError(f"there is no schema change {unknown[0]!r}", hint=f"Use {', '.join(_KINDS)}.")
-    names = None if tables is None else frozenset([tables] if isinstance(tables, str) else tables)
+    names = None if tables is None else frozenset(texts(tables, "tables"))
     return _RefuseChanges(wanted, names)
 
 

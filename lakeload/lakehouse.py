@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,8 @@ from lakeload import registry
 from lakeload.commit import register
 from lakeload.commit.journal import Journal
 from lakeload.errors import CatalogError, ConfigError, LakeloadError, TableError
+from lakeload.given import text as checked_text
+from lakeload.given import unsuitable
 from lakeload.lake_catalogs import LakeCatalogs
 from lakeload.lake_table import LakeTable
 from lakeload.model.protocols import Table
@@ -46,7 +49,8 @@ class Lakehouse:
     Args:
         root: Local path, `s3://bucket/prefix`, `gs://bucket/prefix`, or
             `abfss://container@account.dfs.core.windows.net/prefix`.
-        format: `"delta"`, `"iceberg"`, or both as `("delta", "iceberg")` or `"both"`.
+        format: `"delta"`, `"iceberg"`, or both as `("delta", "iceberg")` or `"both"`. `None`: what a table
+            has, and Delta for new ones.
         catalog: Where tables are registered by name: `sqlite:///path`, `postgresql://…`, `rest+http(s)://…`
             (Iceberg), `hive://host:port`, `glue://` (either format), or one by format as
             `{"delta": "hive://…", "iceberg": "rest+https://…"}`. Needed for Iceberg on object storage.
@@ -69,14 +73,16 @@ class Lakehouse:
         self,
         root: str | Path,
         *,
-        format: str | tuple[str, ...] | list[str] = "delta",  # noqa: A002 - the word users look for
+        format: registry.Format | tuple[str, ...] | list[str] | None = None,  # noqa: A002 - the word users look for
         catalog: str | Mapping[str, str] | None = None,
         storage_options: Mapping[str, str] | None = None,
         namespace: str = "default",
         now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
         self.root, self.options = _root(root, storage_options)
-        self.formats = registry.parse_formats(format)
+        self.formats = registry.parse_formats("delta" if format is None else format)
+        self._asked = format is not None
+        self._found: dict[str, tuple[str, ...]] = {}
         self.namespace = _checked_namespace(namespace)
         self.now = now
         self._store = Store(self.root, self.options)
@@ -117,7 +123,7 @@ class Lakehouse:
 
     def readable(self, name: str) -> tuple[str, ...]:
         """Formats a table can be read in: as Iceberg only when a catalog of this lake knows it."""
-        found = self._folders(name)
+        found = self._folders(_checked_name(name))
         known = {"delta"} & set(found) | ({"iceberg"} if name in self._registered() else set())
         return tuple(form for form in registry.FORMATS if form in known)
 
@@ -126,9 +132,25 @@ class Lakehouse:
         found = {*self._folders(name), *self.readable(name)}
         return tuple(form for form in registry.FORMATS if form in found)
 
+    def writes(self, name: str) -> tuple[str, ...]:
+        """Formats loads write a table in: those of the lake, or, where none were asked for, those it has.
+
+        A table that is not there yet follows the one it belongs to, as `orders__quarantine` follows `orders`.
+        """
+        _checked_name(name)
+        if self._asked:
+            return self.formats
+        if name not in self._found:
+            parts = name.split("__")
+            above = ["__".join(parts[:length]) for length in range(len(parts), 0, -1)]
+            found = (self.readable(one) for one in above if one)
+            self._found[name] = next((formats for formats in found if formats), self.formats)
+        return self._found[name]
+
     def open(self, name: str, formats: tuple[str, ...] | None = None) -> Table:
         """The table behind a name, existing or not, for loading into it."""
-        key = (name, formats or self.formats)
+        key = (name, registry.parse_formats(formats) if formats else self.writes(name))
+        _checked_name(name)
         if key not in self._open:
             self._open[key] = self._make(*key)
         return self._open[key]
@@ -140,13 +162,14 @@ class Lakehouse:
             TableError: The table exists in another format, in one more, or outside the catalog.
             CatalogError: The catalog of Iceberg tables did not answer, and the lake writes Iceberg.
         """
+        own = self.writes(name)
         try:
             found = self._formats(name)
         except CatalogError:
-            if "iceberg" in self.formats:
+            if "iceberg" in own:
                 raise
             found = self._folders(name)
-        lacking = [form for form in self.formats if state and state.sides and form not in state.sides]
+        lacking = [form for form in own if state and state.sides and form not in state.sides]
         if lacking:
             raise TableError(
                 f"the table is not known as {lacking[0]}",
@@ -156,15 +179,15 @@ class Lakehouse:
                 f"with format={next(iter(state.sides)) if state else ''}. If another run is creating the "
                 "table right now, run again.",
             )
-        if found and found != self.formats and (state is not None or set(found) - set(self.formats)):
+        if found and found != own and (state is not None or set(found) - set(own)):
             raise TableError(
-                f"the table is {' and '.join(found)}, this lakehouse writes {' and '.join(self.formats)}",
+                f"the table is {' and '.join(found)}, this lakehouse writes {' and '.join(own)}",
                 table=name,
                 place=self.location(name),
                 hint=f"Load with format={found[0] if len(found) == 1 else 'both'}, or under another name. "
                 "If another run is creating the table right now, run again.",
             )
-        if "iceberg" in found and "iceberg" in self.formats and state is None and self._unregistered(name):
+        if "iceberg" in found and "iceberg" in own and state is None and self._unregistered(name):
             raise TableError(
                 "Iceberg metadata lies there, but the catalog does not know the table",
                 table=name,
@@ -182,7 +205,7 @@ class Lakehouse:
             TableError: The name is taken by a table of another kind or at another place.
         """
         catalog = self.catalogs.delta
-        if catalog is not None and "delta" in self.formats:
+        if catalog is not None and "delta" in self.writes(name):
             with suppress(CatalogError):
                 register.check(catalog, self.namespace, name, self.location(name))
 
@@ -220,7 +243,7 @@ class Lakehouse:
             ConfigError: The lake has no catalog that could know the table.
             CatalogError: A catalog refused or did not answer.
         """
-        found = self._folders(name)
+        found = self._folders(_checked_name(name))
         if not found:
             raise TableError(
                 "no table lies there", table=name, place=self.location(name), hint="Check its name."
@@ -251,7 +274,7 @@ class Lakehouse:
             CatalogError: A catalog refused or did not answer; no file was deleted.
             StorageError: Files cannot be deleted.
         """
-        known = name in self._registered()
+        known = _checked_name(name) in self._registered()
         entry = self.catalogs.delta.find(self.namespace, name) if self.catalogs.delta else None
         if not (known or entry or (purge and self._folders(name))):
             raise TableError(
@@ -265,6 +288,7 @@ class Lakehouse:
             self.catalogs.iceberg.drop(self.namespace, name)
         if self.catalogs.delta and entry and entry.provider == "delta":
             self.catalogs.delta.drop(self.namespace, name)
+        self._found.pop(name, None)
         self._open = {key: table for key, table in self._open.items() if key[0] != name}
         if purge:
             self.store(name).delete_all()
@@ -277,7 +301,7 @@ class Lakehouse:
             TableError: The table cannot be read.
         """
         found = dict[str, tuple[str, ...]]()
-        folders = self._folders(name)
+        folders = self._folders(_checked_name(name))
         if "iceberg" in folders and self.catalogs.iceberg_exists:
             found["iceberg"] = () if name in self._registered() else ("not registered",)
         catalog = self.catalogs.delta
@@ -310,7 +334,7 @@ class Lakehouse:
 
     def store(self, name: str) -> Store:
         """The store rooted at a table: for Iceberg, once it is loaded, where its metadata says it is."""
-        if "iceberg" in self.formats:
+        if "iceberg" in self.writes(name):
             return self._iceberg(name).store
         return self._place(name)
 
@@ -340,6 +364,7 @@ class Lakehouse:
                 hint="Use letters, digits, dot, dash and underscore, a letter or digit first, "
                 f"at most {_LONGEST_PIPELINE} bytes.",
             )
+        self._found.clear()  # a run begins: others may have made tables since the last one
         return Journal(self._journals().child(pipeline), pipeline)
 
     def pipelines(self) -> list[str]:
@@ -369,7 +394,11 @@ class Lakehouse:
 
 def _root(root: str | Path, given: Mapping[str, str] | None) -> tuple[str, StorageOptions]:
     """The place as it goes into table metadata, and how it is reached."""
+    if not isinstance(root, str | os.PathLike):
+        raise unsuitable(root, "the place of a lakehouse", "a local path or s3://bucket/prefix")
     text = str(root)
+    if text.strip():
+        checked_text(text, "the place of a lakehouse", like="a local path or s3://bucket/prefix")
     scheme, found, rest = text.partition("://")
     if found and scheme != "file":
         options = StorageOptions.read(given, remote=True, scheme=scheme)
@@ -380,15 +409,25 @@ def _root(root: str | Path, given: Mapping[str, str] | None) -> tuple[str, Stora
     return str(path.resolve()), StorageOptions.read(given, remote=False)
 
 
-def _names_pipeline(text: str) -> bool:
+def _names_pipeline(text: object) -> bool:
     """Letters of every script are welcome, as in table names: many pipelines are called after a table."""
     # Marks are the accents and vowel signs that follow a letter.
+    if not isinstance(text, str):
+        return False
     known = all(c.isalnum() or c in "_.-" or unicodedata.category(c).startswith("M") for c in text)
     return known and text[:1].isalnum() and len(text.encode()) <= _LONGEST_PIPELINE
 
 
+def _checked_name(name: object) -> str:
+    """The name itself, if it can be one folder below a namespace."""
+    found = checked_text(name, "table", like="the name of a table")
+    if found in (".", "..") or "/" in found or "\\" in found:
+        raise unsuitable(name, "table", "the name of a table, without slashes")
+    return found
+
+
 def _checked_namespace(namespace: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", namespace):
+    if not isinstance(namespace, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_]*", namespace):
         raise ConfigError(
             f"{namespace!r} cannot name a namespace", hint="Use lower-case letters, digits and underscore."
         )

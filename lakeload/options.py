@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from lakeload.config import parse_size
 from lakeload.errors import ConfigError
+from lakeload.given import flag, text, texts, texts_by_text
 from lakeload.model.contract import Contract
 from lakeload.model.cursor import Cursor
 from lakeload.model.layout import Layout
@@ -109,10 +110,10 @@ def spec_of(name: str, mode: WriteMode | None = None, **options: Unpack[TableOpt
     """
     given = _given({**options, "mode": mode}, (*TableOptions.__annotations__, "mode"))
     layout = Layout.parse(
-        _names(given.pop("partition_by", ()), "partition_by"), _names(given.pop("sort_by", ()), "sort_by")
+        texts(given.pop("partition_by", ()), "partition_by"), texts(given.pop("sort_by", ()), "sort_by")
     )
     nesting = Nesting.parse(given.pop("nesting", None), given.pop("max_depth", None))
-    return TableSpec(name, layout=layout, nesting=nesting, **_read(given))
+    return TableSpec(text(name, "table"), layout=layout, nesting=nesting, **_read(given))
 
 
 def read_options(**options: Unpack[SourceOptions]) -> dict[str, Any]:
@@ -174,38 +175,13 @@ def _read(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _READERS[name](value, name) if name in _READERS else value for name, value in given.items()}
 
 
-def _names(value: object, option: str) -> tuple[str, ...]:
-    """One text or several."""
-    several = (value,) if isinstance(value, str) else value
-    if not isinstance(several, Iterable) or isinstance(several, bytes | Mapping):
-        raise ConfigError(f"{option} cannot be {value!r}", hint="Give a name, or a list of names.")
-    return tuple(_text(name, option) for name in several)
-
-
-def _text(value: object, option: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise ConfigError(f"{option} cannot be {value!r}", hint="Give a name as text.")
-    return value
-
-
-def _flag(value: object, option: str) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigError(f"{option} cannot be {value!r}", hint="Give True or False.")
-    return value
+_CURSOR = "a column's name, or ll.Cursor()"
 
 
 def _cursor(value: object, _option: str) -> Cursor:
-    if isinstance(value, str):
-        return Cursor(value)
-    if isinstance(value, Cursor):
-        return value
-    raise ConfigError(f"cursor cannot be {value!r}", hint="Give a column's name, or ll.Cursor().")
-
-
-def _properties(value: object, option: str) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{option} cannot be {value!r}", hint='Give text by text, as {"owner": "sales"}.')
-    return {_text(key, option): text for key, text in value.items()}
+    cursor = value if isinstance(value, Cursor) else Cursor(text(value, "cursor", like=_CURSOR))
+    text(cursor.path, "cursor", like=_CURSOR)
+    return cursor
 
 
 def _hints(value: object, _option: str) -> pa.Schema:
@@ -229,18 +205,20 @@ def _hints(value: object, _option: str) -> pa.Schema:
 _READERS: dict[str, Callable[[Any, str], Any]] = {
     "mode": lambda value, _option: checked_mode(value),
     "cursor": _cursor,
-    "primary_key": _names,
+    "primary_key": texts,
     "schema": _hints,
-    "load_columns": _flag,
+    "load_columns": flag,
     "target_file_size": lambda value, _option: parse_size(value),
     "encoding": lambda value, _option: checked_encoding(value),
-    "fold": _flag,
-    "properties": _properties,
+    "fold": flag,
+    "properties": lambda value, option: texts_by_text(
+        value, option, like='text by text, as {"owner": "sales"}'
+    ),
     "contract": lambda value, _option: Contract.parse(value),
     "rules": lambda value, _option: parse_rules(value),
-    "detect_dates": _flag,
+    "detect_dates": flag,
     "naming": lambda value, _option: checked_naming(value),
     "max_name_length": lambda value, _option: checked_length(value),
-    "record_path": _text,
+    "record_path": text,
 }
 """What makes of the forms users write what the field keeps, or raises a `ConfigError`."""

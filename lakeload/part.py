@@ -186,7 +186,7 @@ class Loading:
         checkpoint = journal.checkpoint(name, label, state, aside) if positioned else None
         task = LoadTask(
             resource=resource,
-            formats=self.lake.formats,
+            formats=self.lake.writes(name),
             places=places,
             children=child_tables(resource, self.lake.tables, lambda name: self.lake.open(name).load()),
             checkpoint=checkpoint,

@@ -11,10 +11,10 @@ from lakeload.hooks import Hook, as_hooks
 from lakeload.lakehouse import Lakehouse
 from lakeload.model.contract import Contract
 from lakeload.model.mode import WriteMode
-from lakeload.model.progress import Progress, Silent
+from lakeload.model.progress import Progress, listening
 from lakeload.normalize.naming import table_name
 from lakeload.options import Options, RunOptions, documented, split
-from lakeload.registry import parse_formats
+from lakeload.registry import Format, parse_formats
 from lakeload.report import RunReport
 from lakeload.run import Run
 from lakeload.sources.resource import Resource, from_data
@@ -26,14 +26,14 @@ class Pipeline:
 
     Args:
         name: Names the position. Of two runs of one name at the same time one stops with a `ConflictError`.
-        lake: Where to.
+        lake: Lakehouse, or its place: a local path or `s3://bucket/prefix`.
         contract: What may change in its tables where neither the run nor the resource says so.
         on_schema_change: Called with the changes of each run; see `lakeload.hooks`.
         progress: Listens to the run; nobody by default.
 
     Example:
         >>> import tempfile
-        >>> report = Pipeline("people", Lakehouse(tempfile.mkdtemp())).run([{"id": 1}], table="people")
+        >>> report = Pipeline("people", tempfile.mkdtemp()).run([{"id": 1}], table="people")
         >>> report.tables["people"].rows
         1
     """
@@ -41,17 +41,17 @@ class Pipeline:
     def __init__(
         self,
         name: str,
-        lake: Lakehouse,
+        lake: Lakehouse | str | Path,
         *,
         contract: Contract | str | Mapping[str, str] | None = None,
         on_schema_change: Hook | Iterable[Hook] = (),
         progress: Progress | None = None,
     ) -> None:
         self.name = name
-        self.lake = lake
+        self.lake = lake if isinstance(lake, Lakehouse) else Lakehouse(lake)
         self.contract = Contract.parse(contract)
         self.hooks = as_hooks(on_schema_change)
-        self.progress = progress or Silent()
+        self.progress = listening(progress)
 
     def run(
         self,
@@ -93,7 +93,7 @@ def load(
     lake: Lakehouse | str | Path,
     *,
     table: str | None = None,
-    format: str | tuple[str, ...] = "delta",  # noqa: A002 - the word users look for
+    format: Format | tuple[str, ...] | None = None,  # noqa: A002 - the word users look for
     storage_options: Mapping[str, str] | None = None,
     catalog: str | Mapping[str, str] | None = None,
     namespace: str = "default",
@@ -110,7 +110,8 @@ def load(
             with it.
         lake: Lakehouse, or its place: a local path or `s3://bucket/prefix`.
         table: Table name; by default that of the resource or file.
-        format: `"delta"`, `"iceberg"` or both, when `lake` is a place.
+        format: `"delta"`, `"iceberg"` or both, when `lake` is a place. `None`: what the table has, and Delta
+            for a new one.
         storage_options: Credentials and endpoint, for the lake and for `s3://` data.
         catalog: Catalog URI, or one by format, when `lake` is a place; see `Lakehouse`.
         namespace: Namespace, when `lake` is a place.
@@ -132,6 +133,7 @@ def load(
         2
     """
     split(options, beside=_ARGUMENTS)
+    heard, hooks = listening(progress), as_hooks(on_schema_change)
     if not isinstance(lake, Lakehouse):
         lake = Lakehouse(
             lake, format=format, catalog=catalog, storage_options=storage_options, namespace=namespace
@@ -142,11 +144,11 @@ def load(
     resource = _resource(data, table, options, storage)
     return Run(
         lake,
-        pipeline or f"load_{table_name(resource.name)}",
+        f"load_{table_name(resource.name)}" if pipeline is None else pipeline,
         [resource],
-        progress or Silent(),
+        heard,
         share=resource.spec.cursor is None,
-        hooks=as_hooks(on_schema_change),
+        hooks=hooks,
     ).finish()
 
 
@@ -163,10 +165,10 @@ _ARGUMENTS = (
 """What `load` takes besides options."""
 
 
-def _check_lake(lake: Lakehouse, format: str | tuple[str, ...], catalog: object, namespace: str) -> None:  # noqa: A002 - as in `load`
+def _check_lake(lake: Lakehouse, format: object, catalog: object, namespace: object) -> None:  # noqa: A002 - as in `load`
     """Refuse what a lakehouse that is there already would silently not follow; defaults say nothing."""
     wrong = {
-        "format": format != "delta" and parse_formats(format) != lake.formats,
+        "format": format is not None and parse_formats(format) != lake.formats,
         "catalog": catalog is not None,
         "namespace": namespace not in ("default", lake.namespace),
     }
@@ -196,7 +198,7 @@ def _resource(
     data: Any, table: str | None, options: Options, storage: StorageOptions | None = None
 ) -> Resource:
     if not isinstance(data, Resource):
-        return from_data(data, table or _name_of(data), storage, **options)
+        return from_data(data, _name_of(data) if table is None else table, storage, **options)
     own = [name for name, value in options.items() if value is not None and name not in ("mode", "contract")]
     if own:
         raise ConfigError(

@@ -57,12 +57,11 @@ def preview(
     name = table_name(table)
     resource = data.with_table(name) if isinstance(data, Resource) else from_data(data, name, **options)
     resource = resource.with_storage(lake.options)
-    found = lake.readable(name)
 
     def family(learned: Learned) -> Family:
         return Family(
             resource.spec,
-            formats=found or lake.formats,
+            formats=lake.writes(name),
             state=lambda other: _state(lake, other),
             load_id=_LOAD_ID,
             loaded_at=lake.now(),

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from lakeload.errors import ConfigError
+from lakeload.given import text, texts, texts_by_text
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
 FORMATS: tuple[str, ...] = ("delta", "iceberg")
+
+Format: TypeAlias = Literal["delta", "iceberg", "both"]
+"""Formats as users name them."""
 
 CATALOGS: dict[str, str] = {
     "sqlite": "lakeload.catalogs.sqlite:SqliteCatalog",
@@ -106,7 +110,10 @@ def parse_catalogs(given: str | Mapping[str, str] | None, formats: tuple[str, ..
     """
     if given is None:
         return {}
-    found = dict(given) if isinstance(given, Mapping) else _by_format(given)
+    if isinstance(given, Mapping):
+        found = texts_by_text(given, "catalog", like='a URI, or one by format as {"delta": "hive://…"}')
+    else:
+        found = _by_format(text(given, "catalog", like="a URI such as sqlite:///catalog.db"))
     unknown = sorted(set(found) - set(FORMATS))
     if unknown:
         raise ConfigError(f"unknown table format {unknown[0]!r} for a catalog", hint="Use delta or iceberg.")
@@ -132,7 +139,7 @@ def _by_format(uri: str) -> dict[str, str]:
     return found
 
 
-def parse_formats(value: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+def parse_formats(value: object) -> tuple[str, ...]:
     """Formats as users name them: `"delta"`, `"iceberg"`, `"both"`, or several.
 
     Raises:
@@ -142,7 +149,8 @@ def parse_formats(value: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
         >>> parse_formats("both"), parse_formats(["iceberg"])
         (('delta', 'iceberg'), ('iceberg',))
     """
-    names = ("delta", "iceberg") if value == "both" else (value,) if isinstance(value, str) else tuple(value)
+    names = texts(value, "format", like="delta, iceberg or both")
+    names = ("delta", "iceberg") if names == ("both",) else names
     unknown = sorted(set(names) - set(FORMATS))
     if unknown or not names:
         raise ConfigError(

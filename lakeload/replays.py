@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import LakeloadError
+from lakeload.given import text, unsuitable
 from lakeload.lake_table import LakeTable
 from lakeload.lakehouse import Lakehouse
 from lakeload.model.contract import Contract
 from lakeload.model.mode import Append
 from lakeload.model.naming import Naming
 from lakeload.model.nesting import Nesting
-from lakeload.model.progress import Progress, Silent
+from lakeload.model.progress import Progress, listening
 from lakeload.model.rejection import NUMBERED, SOURCE_ROW
 from lakeload.model.rules import Rule, parse_rules
 from lakeload.model.table import LOAD_ID, QUARANTINE, TableSpec
@@ -93,9 +94,12 @@ def replay(
         1
     """
     lake = lake if isinstance(lake, Lakehouse) else Lakehouse(lake)
-    spec = table.spec if isinstance(table, Resource) else spec_of(table)
+    heard = listening(progress)
+    spec = table.spec if isinstance(table, Resource) else spec_of(text(table, "table"))
     name = table_name(spec.name)
-    asked = spec_of(name, schema=schema, primary_key=primary_key, naming=naming or spec.naming)
+    asked = spec_of(
+        name, schema=schema, primary_key=primary_key, naming=spec.naming if naming is None else naming
+    )
     spec = replace(
         spec,
         name=name,
@@ -108,9 +112,11 @@ def replay(
         primary_key=asked.primary_key or spec.primary_key,
         naming=asked.naming,
     )
+    if transform is not None and not callable(transform):
+        raise unsuitable(transform, "transform", "a function from row to row")
     taken = _Taken(lake, spec, transform)
     resource = Resource(spec, taken.open, positions=taken.positions)
-    return Run(lake, f"{PIPELINE}{spec.name}", [resource], progress or Silent()).finish()
+    return Run(lake, f"{PIPELINE}{spec.name}", [resource], heard).finish()
 
 
 class _Taken:

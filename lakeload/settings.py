@@ -75,7 +75,7 @@ class LakehouseSettings(_Section):
 
     Args:
         path: Local folder or `s3://bucket/prefix`.
-        format: `delta` (default), `iceberg` or `both`.
+        format: `delta`, `iceberg` or `both`; by default what a table has, and Delta for new ones.
         catalog: `sqlite:///…`, `postgresql://…`, `rest+http://…`, `hive://…` or `glue://…`; one by format as
             `{delta: …, iceberg: …}`.
         namespace: Group of tables, default `default`.
@@ -83,9 +83,9 @@ class LakehouseSettings(_Section):
     """
 
     path: str
-    format: Annotated[list[Literal["delta", "iceberg"]], BeforeValidator(_both), Field(min_length=1)] = [
-        "delta"
-    ]
+    format: Annotated[
+        list[Literal["delta", "iceberg"]] | None, BeforeValidator(_both), Field(min_length=1)
+    ] = None
     catalog: Annotated[str | dict[str, str] | None, Field(repr=False)] = None
     namespace: str = "default"
     storage_options: Annotated[dict[str, str], Field(repr=False)] = {}

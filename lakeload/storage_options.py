@@ -111,7 +111,7 @@ class StorageOptions:
         Raises:
             ConfigError: A key is not one of `STORAGE_KEYS`, or a value cannot be read.
         """
-        given = _checked(options or {})
+        given = _checked({} if options is None else options)
         family = SCHEMES.get(scheme)
         if not remote or family is None:
             return cls(given)
@@ -342,7 +342,9 @@ def _connection_string(account: str | None, endpoint: str, given: Mapping[str, s
     return "".join(f"{name}={value};" for name, value in parts.items())
 
 
-def _checked(options: Mapping[str, Any]) -> dict[str, str]:
+def _checked(options: object) -> dict[str, str]:
+    if not isinstance(options, Mapping):
+        raise ConfigError("storage_options are no keys and values", hint='Write {"aws_region": "eu-west-1"}.')
     given = {str(key).lower(): _text(value) for key, value in options.items() if value is not None}
     unknown = sorted(set(given) - set(STORAGE_KEYS))
     if unknown:

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from lakeload.errors import ConfigError, SourceError, TableError
+from lakeload.errors import ConfigError, LakeloadError, SourceError, TableError
 from lakeload.model.changes import SchemaChange
 from lakeload.model.cursor import Checkpoint
 from lakeload.model.files import DataFile
@@ -249,9 +249,12 @@ class _Run:
                 self._family.rule_counts,
                 self._seconds,
             )
-        except BaseException:
+        except BaseException as error:
             for output in self._outputs.values():
                 output.abort()
+            if isinstance(error, Exception) and not isinstance(error, LakeloadError):
+                name = self._task.resource.name
+                error.add_note(f"lakeload: while loading the resource {name!r}; nothing was published")
             raise
 
     def _checkpoint(self, rows: int) -> Checkpoint | None:

@@ -34,22 +34,23 @@ LAYERS: dict[str, set[str]] = {
     "places": {"errors"},
     "loans": set(),
     "storage_options": {"config", "errors", "loans", "places"},
-    "model": {"errors"},
+    "given": {"errors"},
+    "model": {"errors", "given"},
     "write.store": {"config", "errors", "places", "storage_options", "write.store_lent"},
     "write.store_lent": {"errors", "loans", "storage_options"},
     "write": {"config", "errors", "model", "storage_options", "write.store"},
     "sources.class_schema": {"errors", "model"},
-    "sources": {"config", "errors", "model", "options", "places", "storage_options", "write.store"},
-    "options": {"config", "errors", "model", "sources.class_schema"},
+    "sources": {"config", "errors", "given", "model", "options", "places", "storage_options", "write.store"},
+    "options": {"config", "errors", "given", "model", "sources.class_schema"},
     "normalize": {"config", "errors", "model"},
     "formats": {"config", "errors", "model", "places", "storage_options", "write.store"},
     "catalogs": {"config", "errors", "formats", "loans", "model", "storage_options", "write.store"},
     "commit": {"errors", "model", "write", "write.store"},
     "maintain": {"commit", "config", "errors", "model", "write", "write.store"},
     "connect": {"errors", "places", "storage_options"},
-    "registry": {"errors"},
+    "registry": {"errors", "given"},
     "settings": {"config", "errors", "model"},
-    "hooks": {"errors", "model"},
+    "hooks": {"errors", "given", "model"},
     "rules": {"model"},
     "schema": {"errors", "model"},
 }
@@ -122,7 +123,7 @@ ENVIRONMENT = ("config",)
 CLOCK: tuple[str, ...] = ("lakehouse", "cli/", "demo/")
 """Modules that may ask for the date and time; all others get `now` handed in. Measuring durations is free."""
 
-STANDARD_ONLY = ("errors", "registry")
+STANDARD_ONLY = ("errors", "given", "registry")
 """Modules that import nothing outside the standard library."""
 
 MODEL_LIBRARIES = {"pyarrow"}

@@ -80,7 +80,12 @@ def load(
     *,
     to: Annotated[str, typer.Option("--to", metavar="LAKE", help="Local folder or s3://bucket/prefix.")],
     table: Annotated[str, typer.Option("--table", "-t", help="Table name.")],
-    format: Annotated[Format, typer.Option("--format", "-f", help="Table format.")] = Format.DELTA,  # noqa: A002 - name of the option
+    format: Annotated[  # noqa: A002 - name of the option
+        Format | None,
+        typer.Option(
+            "--format", "-f", help="Table format. Default: what the table has; delta for a new one."
+        ),
+    ] = None,
     catalog: Catalog = None,
     namespace: Namespace = "default",
     pipeline: Annotated[
@@ -100,8 +105,8 @@ def load(
     from lakeload.cli.load import load_files
 
     load_files(
-        sources, to, table=table, options=options, format=format.value, catalog=catalog or (),
-        namespace=namespace, pipeline=pipeline, storage_option=storage_option or (),
+        sources, to, table=table, options=options, format=format.value if format else None,
+        catalog=catalog or (), namespace=namespace, pipeline=pipeline, storage_option=storage_option or (),
         json=json, quiet=quiet, debug=debug,
     )  # fmt: skip
 

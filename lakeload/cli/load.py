@@ -19,7 +19,7 @@ def load_files(
     *,
     table: str,
     options: Mapping[str, Any],
-    format: str,  # noqa: A002 - as in `lakeload.load`
+    format: Any,  # noqa: A002 - as in `lakeload.load`
     catalog: Sequence[str],
     namespace: str,
     pipeline: str | None,

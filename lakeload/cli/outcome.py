@@ -68,7 +68,8 @@ def reported(*, debug: bool, watch: Watch | None = None) -> Iterator[None]:
     except Exception as error:
         if debug:
             raise
-        say(f"unexpected {type(error).__name__}: {_one_line(error)}. --debug shows the traceback.")
+        where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        say(f"unexpected {type(error).__name__}: {_one_line(error)}{where}. --debug shows the traceback.")
         raise Exit(1) from None
 
 

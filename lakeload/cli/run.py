@@ -82,7 +82,7 @@ def _pipeline(settings: PipelineSettings, watch: Watch) -> Any:
     declared = settings.lakehouse
     lake = lakeload.Lakehouse(
         declared.path,
-        format=tuple(declared.format),
+        format=tuple(declared.format) if declared.format else None,
         catalog=declared.catalog,
         storage_options=declared.storage_options or None,
         namespace=declared.namespace,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias, get_args
 
 from lakeload.errors import ConfigError
+from lakeload.given import texts_by_text
 
 Outcome: TypeAlias = Literal["evolve", "freeze", "discard_value", "discard_row", "quarantine"]
 """What becomes of data that asks for a change: the table follows, the load fails, the value or row goes."""
@@ -46,6 +47,12 @@ class Contract:
     columns: Outcome | None = None
     types: Outcome | None = None
 
+    def __post_init__(self) -> None:
+        for kind in _KINDS:
+            word = getattr(self, kind)
+            if word is not None and (not isinstance(word, str) or word not in get_args(Outcome)):
+                raise ConfigError(f"{word!r} is no outcome of a contract", hint=CONTRACT_HINT)
+
     @classmethod
     def parse(cls, given: Contract | str | Mapping[str, str] | None) -> Contract:
         """A contract from the forms users write: one word, or a word by kind of change, `""` for the others.
@@ -55,14 +62,14 @@ class Contract:
         """
         if given is None or isinstance(given, Contract):
             return given or cls()
-        words = {"": given} if isinstance(given, str) else dict(given)
+        words = (
+            {"": given} if isinstance(given, str) else texts_by_text(given, "contract", like=CONTRACT_HINT)
+        )
         if "" in words:
             words = {**dict.fromkeys(_KINDS, words.pop("")), **words}
-        for kind, word in words.items():
+        for kind in words:
             if kind not in _KINDS:
                 raise ConfigError(f"a contract knows no {kind!r}", hint=f"It has {', '.join(_KINDS)}.")
-            if word not in get_args(Outcome):
-                raise ConfigError(f"{word!r} is no outcome of a contract", hint=CONTRACT_HINT)
         return cls(**words)  # type: ignore[arg-type]  # checked above
 
     def over(self, other: Contract) -> Contract:

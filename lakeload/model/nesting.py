@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, get_args
 
 from lakeload.errors import ConfigError
+from lakeload.given import texts_by_text
 
 Policy: TypeAlias = Literal["native", "tables", "flatten", "json", "map"]
 
@@ -14,6 +15,7 @@ MAX_DEPTH = 32
 """Levels of nesting kept as types; what lies deeper is kept as JSON text."""
 MAP_KEYS = 256
 """An object with more distinct keys than this over all rows becomes a map: its keys are data."""
+_HINT = f"Use one of {', '.join(get_args(Policy))}, or one by dotted path."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,15 @@ class Nesting:
     max_depth: int = MAX_DEPTH
     map_keys: int = MAP_KEYS
 
+    def __post_init__(self) -> None:
+        for word in (self.default, *_by_path(self.paths).values()):
+            if not isinstance(word, str) or word not in get_args(Policy):
+                raise ConfigError(f"{word!r} is no policy for nested values", hint=_HINT)
+        for name in ("max_depth", "map_keys"):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise ConfigError(f"{name} must be at least 1", hint="Give a whole number.")
+
     @classmethod
     def parse(cls, given: Nesting | str | Mapping[str, str] | None, max_depth: int | None = None) -> Nesting:
         """A nesting from the forms users write: one word, or words by path with `""` for the default.
@@ -56,19 +67,11 @@ class Nesting:
         Raises:
             ConfigError: A word is unknown, or the depth no positive number.
         """
-        if max_depth is not None and (not isinstance(max_depth, int) or max_depth < 1):
-            raise ConfigError("max_depth must be at least 1", hint="1 keeps no nesting, only columns.")
         if isinstance(given, Nesting):
             return given if max_depth is None else replace(given, max_depth=max_depth)
-        words = {"": given} if isinstance(given, str) else dict(given or {})
-        for word in words.values():
-            if word not in get_args(Policy):
-                raise ConfigError(
-                    f"{word!r} is no policy for nested values",
-                    hint=f"Use one of {', '.join(get_args(Policy))}.",
-                )
+        words = {"": given} if isinstance(given, str) else _by_path({} if given is None else given)
         default = words.pop("", "native")
-        return cls(default, words, max_depth or MAX_DEPTH)  # type: ignore[arg-type]  # checked above
+        return cls(default, words, MAX_DEPTH if max_depth is None else max_depth)  # type: ignore[arg-type]  # checked above
 
     def policy(self, path: tuple[str, ...]) -> Policy:
         """The policy for what lies at a path of source names."""
@@ -77,3 +80,7 @@ class Nesting:
             if found is not None:
                 return found
         return self.default
+
+
+def _by_path(given: object) -> dict[str, str]:
+    return texts_by_text(given, "nesting", like=_HINT)

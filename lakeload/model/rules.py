@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, TypeAlias, get_args
 
 from lakeload.errors import ConfigError
+from lakeload.given import text, texts, unsuitable
 from lakeload.model.contract import Outcome
 
 RuleKind: TypeAlias = Literal["not_null", "unique", "between", "matches", "one_of", "where", "conforms"]
@@ -56,6 +57,11 @@ class Rule:
     outcome: Outcome = "quarantine"
 
     def __post_init__(self) -> None:
+        text(self.name, "the name of a rule")
+        if self.kind not in get_args(RuleKind):
+            raise ConfigError(
+                f"{self.kind!r} is no kind of rule", hint=f"Use {', '.join(get_args(RuleKind))}."
+            )
         if self.outcome not in OUTCOMES:
             raise ConfigError(
                 f"{self.outcome!r} is no outcome of a rule", hint=f"Use one of {', '.join(OUTCOMES)}."
@@ -191,7 +197,8 @@ def one_of(
     Raises:
         ConfigError: A text was given in place of a list of values, or nothing.
     """
-    allowed = () if isinstance(values, str | bytes) else tuple(values)
+    several = isinstance(values, Iterable) and not isinstance(values, str | bytes | type)
+    allowed = tuple(values) if several else ()
     if not allowed:
         raise ConfigError("one_of needs a list of values", column=column, hint='Write ["a", "b"].')
     return _rule("one_of", (column,), allowed, outcome, name)
@@ -237,6 +244,8 @@ def conforms(model: Any, *, outcome: Outcome = "quarantine", name: str | None = 
     Raises:
         ConfigError: It is no pydantic model.
     """
+    if name is not None:
+        text(name, "the name of a rule")
     if not (isinstance(model, type) and hasattr(model, "model_validate")):
         raise ConfigError(f"{model!r} is no pydantic model", hint="Give a subclass of pydantic.BaseModel.")
     return _rule("conforms", (), model, outcome, name or f"conforms({model.__name__})")
@@ -251,7 +260,7 @@ _FORMS: tuple[tuple[RuleKind, re.Pattern[str]], ...] = (
 )
 
 
-def parse(text: str, *, outcome: Outcome = "quarantine") -> Rule:
+def parse(line: str, *, outcome: Outcome = "quarantine") -> Rule:
     """A rule from a line of text, as pipeline files and the command line have it.
 
     Values of a list are separated by commas. They, and bounds that are no numbers, are read as the column's
@@ -264,8 +273,9 @@ def parse(text: str, *, outcome: Outcome = "quarantine") -> Rule:
         >>> parse("status in new, paid"), parse("unique id, day").columns
         (status in new, paid, ('id', 'day'))
     """
+    text(line, "a rule", like=_TEXT_HINT)
     for kind, form in _FORMS:
-        found = form.fullmatch(text.strip())
+        found = form.fullmatch(line.strip())
         if found is None:
             continue
         first, *rest = found.groups()
@@ -280,7 +290,7 @@ def parse(text: str, *, outcome: Outcome = "quarantine") -> Rule:
                 return matches(first, rest[0], outcome=outcome)
             case _:
                 return one_of(first, _listed(rest[0]), outcome=outcome)
-    raise ConfigError(f"the rule {text!r} cannot be read", hint=_TEXT_HINT)
+    raise ConfigError(f"the rule {line!r} cannot be read", hint=_TEXT_HINT)
 
 
 def parse_rules(given: Rule | str | Mapping[str, Outcome] | Iterable[Rule | str] | None) -> tuple[Rule, ...]:
@@ -294,15 +304,23 @@ def parse_rules(given: Rule | str | Mapping[str, Outcome] | Iterable[Rule | str]
         ['freeze', 'discard_row']
     """
     if isinstance(given, Mapping):
-        rules = tuple(parse(text, outcome=outcome) for text, outcome in given.items())
+        rules = tuple(parse(line, outcome=outcome) for line, outcome in given.items())
     else:
-        listed = [given] if isinstance(given, Rule | str) else list(given or ())
+        listed = [given] if isinstance(given, Rule | str) else _several(given)
         rules = tuple(parse(rule) if isinstance(rule, str) else _checked(rule) for rule in listed)
     names = [rule.name for rule in rules]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"two rules are called {twice[0]}", hint="Give one of them another name=.")
     return rules
+
+
+def _several(given: object) -> list[Rule | str]:
+    if given is None:
+        return []
+    if not isinstance(given, Iterable) or isinstance(given, bytes | type):
+        raise unsuitable(given, "rules", "a rule, or a list of rules")
+    return list(given)
 
 
 def _checked(rule: object) -> Rule:
@@ -325,4 +343,5 @@ def _listed(text: str) -> list[str]:
 def _rule(
     kind: RuleKind, columns: tuple[str, ...], given: object, outcome: Outcome, name: str | None
 ) -> Rule:
-    return Rule(name or f"{kind}({', '.join(columns)})", kind, columns, given, outcome)
+    names = texts(columns, f"the column of {kind}", like="a column's name") if columns else ()
+    return Rule(name or f"{kind}({', '.join(names)})", kind, columns, given, outcome)

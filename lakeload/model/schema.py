@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 import pyarrow as pa
 
 from lakeload.errors import SchemaError, TableError
+from lakeload.given import texts
 from lakeload.model.changes import SchemaChange
 from lakeload.model.naming import SOURCE
 
@@ -115,6 +116,7 @@ def chosen(schema: pa.Schema, columns: Sequence[str] | None, *, table: str) -> p
     """
     if columns is None:
         return schema
+    columns = texts(columns, "columns")
     missing = [name for name in columns if name not in schema.names]
     if missing:
         raise TableError(

@@ -161,7 +161,13 @@ def _ruled(raw: str, naming: Policy) -> str:
 
 
 def _asked(raw: str, naming: Callable[[str], str]) -> str:
-    name = naming(raw)
+    try:
+        name = naming(raw)
+    except Exception as error:
+        raise SchemaError(
+            f"the naming function failed on the column {raw!r} with {type(error).__name__}: {error}",
+            hint="It has to give the column's name for every text.",
+        ) from error
     if not isinstance(name, str) or not name or name != name.strip() or _UNFIT.search(name):
         raise SchemaError(
             f"the naming function makes {name!r} of the column {raw!r}",

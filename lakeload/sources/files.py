@@ -166,7 +166,12 @@ def _find_remote(url: str, storage: StorageOptions) -> list[File]:
             hint = "Local paths, s3://, http(s):// and every protocol with an fsspec package are known."
             raise SourceError(f"cannot open {protocol}:// ({_line(error)})", place=place, hint=hint) from None
         prefix = url.split("://", 1)[0] + "://"
-        return _list_remote(filesystem, inner, place, prefix)
+        try:
+            return _list_remote(filesystem, inner, place, prefix)
+        except ValueError as error:  # what fsspec says of a URL without a bucket
+            raise SourceError(
+                f"cannot list it ({_line(error)})", place=place, hint="Check the URL."
+            ) from None
 
 
 def _list_remote(filesystem: Any, inner: str, place: str, prefix: str) -> list[File]:

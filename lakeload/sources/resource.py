@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Unpack, overload
 
 from lakeload.errors import ConfigError
+from lakeload.given import text
 from lakeload.model.contract import Contract
 from lakeload.model.mode import WriteMode, checked_mode
 from lakeload.model.table import TableSpec
@@ -70,7 +71,7 @@ class Resource:
         """The same resource for another table, or in another mode."""
         spec = replace(
             self.spec,
-            name=table or self.spec.name,
+            name=self.spec.name if table is None else text(table, "table"),
             mode=self.spec.mode if mode is None else checked_mode(mode),
         )
         return replace(self, spec=spec, label=self.label or self.spec.name)
@@ -127,7 +128,7 @@ def resource(
         ('people', 'id')
     """
     table, source = split(options, beside=("name",))
-    spec = spec_of("" if name is None else name, **table)
+    spec = spec_of("resource" if name is None else name, **table)
     read = ReadOptions(**read_options(**source))
 
     def decorate(function: Callable[..., object]) -> Resource:

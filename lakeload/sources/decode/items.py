@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lakeload.errors import SourceError
+from lakeload.errors import LakeloadError, SourceError
 from lakeload.sources.columnar import arrow_batches, speaks_arrow
 from lakeload.sources.decode.conflict import excerpt
 from lakeload.sources.decode.documents import JsonReader
@@ -33,7 +33,8 @@ def read_rows(
 ) -> Iterator[pa.RecordBatch]:
     """Batches from rows, lists of rows, JSON bytes and anything that speaks Arrow, in their order.
 
-    What the iterable itself raises passes through unchanged. Rows are counted from 1 for messages.
+    What the iterable itself raises passes through with a note of the batch and the row it was at. Rows are
+    counted from 1 for messages.
 
     Args:
         items: What a resource yields.
@@ -48,16 +49,17 @@ def read_rows(
     reader = JsonReader(expectation, options)
     pending: list[object] = []
     limit = _FIRST_ROWS
-    count = 0
+    count = given = 0
 
     def flush(least: int) -> Iterator[pa.RecordBatch]:
         """Decode what is pending, but for less than `least` rows at the end."""
-        nonlocal limit, count
+        nonlocal limit, count, given
         start = 0
         while len(pending) - start >= max(1, least):
             part = pending[start : start + limit]
             batches = decoder.decode(part, count)
             start, count = start + len(part), count + len(part)
+            given += len(batches)
             yield from batches
             size = sum(batch.nbytes for batch in batches)
             by_size = int(options.batch_bytes * len(part) / max(1, size))
@@ -75,11 +77,18 @@ def read_rows(
                 yield from flush(1)
                 with closing(_other(item, decoder, reader, count)) as batches:
                     for batch in batches:
-                        count += batch.num_rows
+                        count, given = count + batch.num_rows, given + 1
                         yield batch
             if len(pending) >= limit:
                 yield from flush(limit)
         yield from flush(1)
+    except LakeloadError:
+        raise
+    except Exception as error:
+        error.add_note(
+            f"lakeload: the data raised this in batch {given + 1}, at row {count + len(pending) + 1}"
+        )
+        raise
     finally:
         close(source)
 
