@@ -1,6 +1,7 @@
 """`Rule`: what every row of a table must satisfy, as data; `normalize/rules.py` checks it.
 
-Rules speak of the table: of its column names, and of values as they will be stored. As in SQL's CHECK
+Rules speak of the table: of its columns, which may be called as in the source, and of values as they will be
+stored. As in SQL's CHECK
 constraints a comparison with null is neither true nor false and lets the row pass; `not_null` is the rule
 for columns that must have a value.
 """
@@ -39,7 +40,7 @@ class Rule:
     Args:
         name: Names the rule in reports and in quarantine, unique among the rules of a table.
         kind: What is demanded.
-        columns: Columns it is about, in the table's names; empty for `where` and `conforms`.
+        columns: Columns it is about, as the table or the source calls them; empty for `where` and `conforms`.
         given: What the kind needs: bounds, a pattern, allowed values, a Polars expression, a model.
         outcome: What becomes of rows that break it: `quarantine`, `discard_row`, `freeze` (the load fails
             and nothing of it is published), or `discard_value` (the value becomes null).
