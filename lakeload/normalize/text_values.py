@@ -239,7 +239,10 @@ def read(columns: Mapping[str, pa.Array], asked: Mapping[str, Asked]) -> dict[st
     if not plain:
         return found
     frame = pl.DataFrame({name: pl.Series(columns[name], dtype=pl.String) for name in plain})
-    made = frame.select(expr for i, name in enumerate(plain) for expr in _expressions(i, name, asked[name]))
+    made = frame.select(_value(name, asked[name].kind).alias(f"value{i}") for i, name in enumerate(plain))
+    made = made.hstack(
+        frame.hstack(made).select(e for i, name in enumerate(plain) for e in _checks(i, name, asked[name]))
+    )
     for i, name in enumerate(plain):
         wrong: pl.Series | None = made[f"wrong{i}"]
         if made[f"wrong{i}"].any():
@@ -257,27 +260,33 @@ def _is_plain(kind: pa.DataType) -> bool:
     return kind in (pa.int64(), pa.float64(), pa.bool_()) or pa.types.is_decimal(kind)
 
 
-def _expressions(i: int, name: str, asked: Asked) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
-    """The values, which texts need another look, and whether an integer has no double of its own."""
+def _value(name: str, kind: pa.DataType) -> pl.Expr:
+    """What a text is if it is of the type; may be anything else for other texts."""
     import polars as pl
 
-    text, large = pl.col(name), pl.lit(value=False)
+    text = pl.col(name)
+    if pa.types.is_boolean(kind):
+        return text == "true"
+    if pa.types.is_decimal(kind):
+        return text.cast(pl.Decimal(kind.precision, kind.scale), strict=False)
+    return text.cast(pl.Int64 if pa.types.is_integer(kind) else pl.Float64, strict=False)
+
+
+def _checks(i: int, name: str, asked: Asked) -> tuple[pl.Expr, pl.Expr]:
+    """Which texts are not what the value is usually written as; whether an integer has no double of its own."""
+    import polars as pl
+
+    text, value, large = pl.col(name), pl.col(f"value{i}"), pl.lit(value=False)
     if pa.types.is_boolean(asked.kind):
-        value, right = text == "true", text.is_in(["true", "false"])
-    elif pa.types.is_integer(asked.kind):
-        value = text.cast(pl.Int64, strict=False)
+        right = text.is_in(["true", "false"])
+    else:
         right = value.cast(pl.String) == text
+    if pa.types.is_integer(asked.kind):
         large = (~value.is_between(-EXACT_IN_DOUBLE, EXACT_IN_DOUBLE)).any(ignore_nulls=True)
     elif pa.types.is_floating(asked.kind):
-        value, right = text.cast(pl.Float64, strict=False), is_double(text)
-        if not asked.by_value:  # exponents are codes
-            right &= ~text.str.contains("e", literal=True)
-    else:
-        value = text.cast(pl.Decimal(MAX_PRECISION, asked.kind.scale), strict=False)
-        fits = has_digits(text, asked.kind) if asked.by_value else _writes(text, asked.kind)
-        right = text.str.contains(_NUMBER) & fits & value.is_not_null()
+        right &= ~text.str.contains("[aef]")  # codes such as `1e5`, and `NaN`
     wrong = text.is_not_null() & ~right.fill_null(value=False)
-    return value.alias(f"value{i}"), wrong.alias(f"wrong{i}"), large.alias(f"large{i}")
+    return wrong.alias(f"wrong{i}"), large.alias(f"large{i}")
 
 
 def _writes(text: pl.Expr, kind: pa.DataType) -> pl.Expr:
@@ -293,20 +302,28 @@ def _writes(text: pl.Expr, kind: pa.DataType) -> pl.Expr:
 
 
 def _looked_at(texts: pl.Series, suspects: pl.Series, asked: Asked) -> pl.Series:
-    """Which of the suspects are wrong indeed."""
+    """Which of the suspects are wrong indeed: they may be written in another way that the type has."""
     import polars as pl
 
-    exactly = pa.types.is_decimal(asked.kind) and not asked.by_value
-    if exactly or not (pa.types.is_decimal(asked.kind) or pa.types.is_floating(asked.kind)):
+    kind = asked.kind
+    if not pa.types.is_decimal(kind) and not pa.types.is_floating(kind):
         return suspects  # there is one way to write them
     at = suspects.arg_true()
-    those = texts.gather(at).unique(maintain_order=True)
-    if asked.by_value:
-        number = those.str.contains(_NUMBER) & ~pl.Series(no_number(those.to_arrow(), asked.kind))
+    text = pl.col("text")
+    number = text.str.contains(_NUMBER)
+    if pa.types.is_decimal(kind):
+        right = number & (has_digits(text, kind) if asked.by_value else _writes(text, kind))
     else:
-        number = pl.Series([kind == "double" for kind in kinds_of(those)], dtype=pl.Boolean)
-    right = set(those.filter(number).to_list())
-    return suspects.scatter(at, pl.Series([text not in right for text in texts.gather(at)], dtype=pl.Boolean))
+        right = number & is_double(text)
+    wrong = at.filter(~texts.gather(at).to_frame("text").select(right.fill_null(value=False)).to_series())
+    if pa.types.is_floating(kind):
+        those = texts.gather(wrong).unique()
+        if asked.by_value:
+            exact = those.str.contains(_NUMBER) & ~pl.Series(no_number(those.to_arrow(), kind))
+        else:
+            exact = kinds_of(those) == "double"
+        wrong = wrong.filter(~texts.gather(wrong).is_in(those.filter(exact).implode()))
+    return pl.repeat(value=False, n=len(texts), eager=True).scatter(wrong, values=True)
 
 
 def _converted(texts: pa.Array, kind: pa.DataType) -> Read:
