@@ -8,6 +8,7 @@ quarantine itself is never changed. Rows that fail again are put aside anew, wit
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -162,7 +163,7 @@ class _Taken:
             chosen = rows.filter(same)
             payloads = chosen.column("payload").to_pylist()
             if kind["types"] is None:
-                yield "\n".join(payloads).encode()
+                yield from self._of_json(payloads, chosen.column("row"))
                 continue
             try:
                 batch = decode(payloads, schema_from_text(kind["types"]))
@@ -171,24 +172,38 @@ class _Taken:
                 raise
             facts = {ATTEMPT: str(kind["attempt"] or 1).encode()}
             batch = batch.append_column(_ROW, chosen.column("row"))
-            for one in [batch] if self._transform is None else _mended(batch, self._transform):
+            rows = batch.drop_columns([SOURCE_ROW]).to_pylist() if self._transform else []
+            numbers = chosen.column("row")
+            for one in [batch] if self._transform is None else _mended(rows, numbers, self._transform, batch):
                 yield one.replace_schema_metadata({**(one.schema.metadata or {}), **facts})
+
+    def _of_json(self, payloads: list[str], numbers: pa.Array) -> Iterator[object]:
+        """Rows whose types were not kept, as they were lines of JSON."""
+        if self._transform is None:
+            yield "\n".join(payloads).encode()
+            return
+        from lakeload.sources.decode.literals import exact_number
+
+        rows = [json.loads(payload, parse_float=exact_number) for payload in payloads]
+        yield from _mended(rows, numbers, self._transform)
 
 
 def _equals(column: pa.Array, value: object) -> pa.Array:
     return column.is_null() if value is None else pc.fill_null(pc.equal(column, value), False)
 
 
-def _mended(batch: pa.RecordBatch, transform: Transform) -> Iterator[pa.RecordBatch]:
+def _mended(
+    rows: list[dict[str, Any]], numbers: pa.Array, transform: Transform, batch: pa.RecordBatch | None = None
+) -> Iterator[pa.RecordBatch]:
     """The rows the transform gives, in the types they had where they still fit; a call for each row."""
     from lakeload.sources.decode.expectation import Expectation
     from lakeload.sources.decode.rows import RowDecoder
 
-    given = [transform(row) for row in batch.drop_columns([SOURCE_ROW]).to_pylist()]
+    given = [transform(row) for row in rows]
     kept = pa.array([i for i, row in enumerate(given) if row is not None], pa.int64())
     if not len(kept):
         return
-    numbers = batch.column(SOURCE_ROW).take(kept)
+    numbers = numbers.take(kept)
     # Apart: rows mended and rows left alone can have different types in one column.
     for made in RowDecoder(Expectation(apart=True)).decode([row for row in given if row is not None]):
         found = made.schema.get_field_index(SOURCE_ROW)
@@ -196,12 +211,14 @@ def _mended(batch: pa.RecordBatch, transform: Transform) -> Iterator[pa.RecordBa
         names = [name for name in made.schema.names if name != SOURCE_ROW]
         columns = [_as_before(made.column(name), batch, name) for name in names]
         again = pa.record_batch(columns, names=names).append_column(_ROW, own)
-        yield again.replace_schema_metadata(made.schema.metadata or batch.schema.metadata)
+        yield again.replace_schema_metadata(
+            made.schema.metadata or (batch.schema.metadata if batch else None)
+        )
 
 
-def _as_before(column: pa.Array, batch: pa.RecordBatch, name: str) -> pa.Array:
+def _as_before(column: pa.Array, batch: pa.RecordBatch | None, name: str) -> pa.Array:
     """The column in the type it had, which can be narrower than what Python's values are taken for."""
-    before = batch.schema.field(name).type if name in batch.schema.names else None
+    before = batch.schema.field(name).type if batch is not None and name in batch.schema.names else None
     if before is None or not _alike(column.type, before):
         return column
     try:

@@ -185,6 +185,7 @@ def expected(family: Family, spec: TableSpec) -> Expectation:
         is_text=root.normalizer.is_text,
         known=family.known(),
         apart=root.state is not None or spec.contract.outcome("types") != "evolve",
+        judges=spec.contract.outcome("types") != "evolve",
         nesting=spec.nesting,
     )
 

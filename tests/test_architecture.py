@@ -90,6 +90,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "catalogs/rest",
         "commit/",
         "formats/",
+        "normalize/numbered",
         "normalize/payload",
         "sources/class_schema",
         "sources/decode/",

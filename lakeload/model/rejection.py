@@ -16,6 +16,13 @@ SOURCE_ROW = "_lakeload_row"
 NUMBERED = {b"lakeload.numbered": b"1"}
 """Metadata of that column's field: a column of a source that happens to be called so does not have it."""
 
+TRIMMED = {b"lakeload.trimmed": b"1"}
+"""Metadata of the fields of the two hidden columns below."""
+GIVEN = "_lakeload_given"
+"""Hidden column of batches of which a decoder took values out: the row as the source gave it, as JSON."""
+MISFITS = "_lakeload_misfits"
+"""Hidden column beside it: what was taken out, each value with its path and kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:

@@ -123,6 +123,7 @@ class Family:
         while True:
             parts = self._shape(source.batch.schema).apply(source.batch, ids)
             made, rejections = self._apply(parts, source)
+            rejections += self._taken_out(source)
             gone = _rows(rejections)
             if not len(gone):
                 break
@@ -191,6 +192,28 @@ class Family:
             made.append((part, member, shaped.batch))
         return made, rejections
 
+    def _taken_out(self, source: NumberedBatch) -> list[Rejection]:
+        """Values the decoder took out of rows, as what the contract makes of them."""
+        found: dict[tuple[tuple[str, ...], str], list[int]] = {}
+        outcome = self._spec.contract.outcome("types")
+        for row, path, kind, value in source.taken_out():
+            name = self.root.normalizer.found(path[0])
+            here = (name or path[0], *path[1:])
+            if outcome == "freeze":
+                raise SchemaError(
+                    f"the {kind} value {value} is none of the column's type, and the contract freezes types",
+                    table=self._spec.name,
+                    column=".".join(here),
+                    row=source.number(row),
+                    hint="Correct it in the source, or let the contract evolve, discard or quarantine types.",
+                )
+            found.setdefault((here, kind), []).append(row)
+        reason = "a {} value is none of the column's type"
+        return [
+            Rejection(outcome, "types", path, reason.format(kind), pa.array(sorted(set(rows)), pa.int64()))
+            for (path, kind), rows in found.items()
+        ]
+
     def _failing(
         self, made: Sequence[tuple[Part, Member, pa.RecordBatch]], source: NumberedBatch
     ) -> list[Rejection]:
@@ -225,7 +248,9 @@ class Family:
             return
         aside = self._tables.quarantine()
         names = self.root.normalizer.names_of(source.batch.schema)
-        rows = quarantine_rows(source.batch, kept, source.numbering(None), names)
+        rows = quarantine_rows(
+            source.batch, kept, source.numbering(None), names, given=source.given, values=source.excerpts
+        )
         yield aside, aside.normalizer.apply(rows).batch
 
 

@@ -145,6 +145,10 @@ class Normalizer:
         fields = self._table.fields
         return name in fields.names and pa.types.is_string(fields.field(name).type)
 
+    def found(self, raw: str) -> str | None:
+        """The table's name of a column of the source; `None` where it has none yet."""
+        return self._find(raw)
+
     def resolve(self, name: str) -> str:
         """The column a user means, in the source's spelling or the table's.
 

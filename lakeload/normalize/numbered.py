@@ -6,13 +6,14 @@ other sources rows are counted as they come.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakeload.model.rejection import NUMBERED, SOURCE_ROW
+from lakeload.model.rejection import GIVEN, MISFITS, NUMBERED, SOURCE_ROW, TRIMMED
 from lakeload.normalize.payload import plain
 
 
@@ -24,6 +25,8 @@ class NumberedBatch:
         batch: The rows.
         before: Rows of the load before it.
         numbers: Number of each row, from 1, where they do not follow one another.
+        given: The rows as the source gave them, as JSON, where a decoder took values out; null for others.
+        misfits: What it took out, as JSON.
 
     Example:
         >>> rows = NumberedBatch.of(pa.record_batch({"a": ["x", "y", "z"]}), 100)
@@ -34,14 +37,16 @@ class NumberedBatch:
     batch: pa.RecordBatch
     before: int
     numbers: pa.Array | None
+    given: pa.Array | None = None
+    misfits: pa.Array | None = None
 
     @classmethod
     def of(cls, batch: pa.RecordBatch, before: int) -> NumberedBatch:
-        """The batch without the hidden column of numbers, if it has one."""
-        found = batch.schema.get_field_index(SOURCE_ROW)
-        if found < 0 or not NUMBERED.items() <= (batch.schema.field(found).metadata or {}).items():
-            return cls(batch, before, None)  # a column of the source's own, which its name will refuse
-        return cls(batch.drop_columns([SOURCE_ROW]), before, batch.column(found))
+        """The batch without its hidden columns, if it has some."""
+        batch, numbers = _taken(batch, SOURCE_ROW, NUMBERED)
+        batch, given = _taken(batch, GIVEN, TRIMMED)
+        batch, misfits = _taken(batch, MISFITS, TRIMMED)
+        return cls(batch, before, numbers, given, misfits)
 
     @property
     def indices(self) -> pa.Array:
@@ -63,4 +68,32 @@ class NumberedBatch:
         everything = self.indices
         kept = everything.filter(pc.invert(pc.is_in(everything, rows)))
         numbers = pc.add(everything, self.before + 1) if self.numbers is None else self.numbers
-        return NumberedBatch(plain(self.batch).take(kept), self.before, numbers.take(kept))
+        hidden = [None if column is None else column.take(kept) for column in (self.given, self.misfits)]
+        return NumberedBatch(plain(self.batch).take(kept), self.before, numbers.take(kept), *hidden)
+
+    @property
+    def excerpts(self) -> pa.Array:
+        """The first value taken out of each row, as JSON; null where none was."""
+        found: dict[int, str] = {}
+        for row, _, _, value in self.taken_out():
+            found.setdefault(row, value)
+        return pa.array([found.get(row) for row in range(self.batch.num_rows)], pa.string())
+
+    def taken_out(self) -> Iterator[tuple[int, tuple[str, ...], str, str]]:
+        """Values a decoder took out: row, path in the source's names, kind, and value as JSON."""
+        for row, text in enumerate(() if self.misfits is None else self.misfits.to_pylist()):
+            for path, kind, value in msgspec.json.decode(text or "[]", type=list[_Misfit]):
+                yield row, tuple(path), kind, bytes(value).decode()
+
+
+_Misfit = tuple[list[str], str, msgspec.Raw]
+
+
+def _taken(
+    batch: pa.RecordBatch, name: str, mark: Mapping[bytes, bytes]
+) -> tuple[pa.RecordBatch, pa.Array | None]:
+    """The batch without a hidden column, and the column."""
+    found = batch.schema.get_field_index(name)
+    if found < 0 or not mark.items() <= (batch.schema.field(found).metadata or {}).items():
+        return batch, None  # a column of the source's own, which its name will refuse
+    return batch.drop_columns([name]), batch.column(found)

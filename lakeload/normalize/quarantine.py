@@ -54,6 +54,9 @@ def quarantine_rows(
     rejections: Sequence[Rejection],
     number: Callable[[int], int],
     names: Mapping[str, str] | None = None,
+    *,
+    given: pa.Array | None = None,
+    values: pa.Array | None = None,
 ) -> pa.RecordBatch:
     """The rows of the batch that some rejection puts aside, one row of the quarantine table each.
 
@@ -62,6 +65,8 @@ def quarantine_rows(
         rejections: About rows of this batch; those with another outcome than `quarantine` are passed over.
         number: Gives the number of a row in its source, from its index in the batch.
         names: The table's name of a column by its name in the source, where they differ.
+        given: The rows of the batch as JSON, where it has them without some of their values; null for others.
+        values: For those rows, the value that is to blame, as JSON.
 
     Returns:
         A batch of `QUARANTINE_SCHEMA`, in the order of the rows; `types` is dictionary-encoded.
@@ -78,6 +83,17 @@ def quarantine_rows(
     rows, first, reasons = _told(aside)
     payload = plain(batch.select([name for name in batch.schema.names if name != SOURCE_ROW])).take(rows)
     types, attempt = _types(payload.schema)
+    texts = encode(payload) if payload.num_columns else pa.array(["{}"] * len(rows), pa.string())
+    kinds = pa.repeat(pa.scalar(0, pa.int8()), len(rows))
+    blamed = _values(payload, first, [found.path for found in aside], names or {})
+    if given is not None:
+        given = given.take(rows)
+        texts, kinds = (
+            pc.coalesce(given, texts),
+            pc.if_else(given.is_valid(), pa.scalar(None, pa.int8()), kinds),
+        )
+        if values is not None:
+            blamed = pc.coalesce(pc.utf8_slice_codeunits(values.take(rows), 0, EXCERPT), blamed)
     paths = pa.array([".".join(found.path) or None for found in aside], pa.string())
     rules = pa.array([found.rule for found in aside], pa.string())
     columns = [
@@ -85,9 +101,9 @@ def quarantine_rows(
         paths.take(first),
         rules.take(first),
         reasons,
-        _values(payload, first, [found.path for found in aside], names or {}),
-        encode(payload) if payload.num_columns else pa.array(["{}"] * len(rows), pa.string()),
-        pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), len(rows)), [types]),
+        blamed,
+        texts,
+        pa.DictionaryArray.from_arrays(kinds, [types]),
         pa.repeat(pa.scalar(attempt, pa.int32()), len(rows)),
     ]
     return pa.record_batch(columns, names=QUARANTINE_SCHEMA.names)

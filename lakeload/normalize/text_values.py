@@ -273,7 +273,7 @@ def _value(name: str, kind: pa.DataType) -> pl.Expr:
 
 
 def _checks(i: int, name: str, asked: Asked) -> tuple[pl.Expr, pl.Expr]:
-    """Which texts are not what the value is usually written as; whether an integer has no double of its own."""
+    """Which texts are not what their value is written as, and whether an integer has no double of its own."""
     import polars as pl
 
     text, value, large = pl.col(name), pl.col(f"value{i}"), pl.lit(value=False)

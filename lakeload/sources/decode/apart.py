@@ -10,13 +10,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
-from lakeload.sources.decode.infer import EXACT_IN_DOUBLE, Observed, kind_of
+from lakeload.sources.decode.infer import Observed, kind_of
+from lakeload.sources.decode.trim import Trimmed, judge, trim
 from lakeload.sources.decode.values import known
 
 _Row = dict[str, Any]
@@ -31,11 +31,13 @@ class Group:
         seen: What was observed in them, and in earlier rows for the first group.
         rows: Their indices, ascending.
         array: The rows in the types learned, if nothing about them was new.
+        trimmed: Those of the rows that values were taken out of, by index.
     """
 
     seen: Observed
     rows: list[int] = field(default_factory=list)
     array: pa.Array | None = None
+    trimmed: dict[int, Trimmed] = field(default_factory=dict)
 
 
 def sort_out(
@@ -44,6 +46,8 @@ def sort_out(
     observe: Callable[[Sequence[_Row]], Observed],
     is_text: Callable[[str], bool],
     fast: Callable[[Sequence[_Row]], pa.Array | None] = lambda _rows: None,
+    *,
+    trims: bool = False,
 ) -> list[Group]:
     """The rows in groups; the first one has the types learned and may be empty.
 
@@ -53,6 +57,7 @@ def sort_out(
         observe: Observes rows.
         is_text: Whether a column was declared to hold text, so that everything fits it.
         fast: Decodes rows in which nothing is new, and gives `None` for others.
+        trims: Take the values that do not fit out of rows that mix them with others.
 
     Raises:
         Conflict: A value cannot be stored at all.
@@ -68,7 +73,7 @@ def sort_out(
     """
     strays = _strays(rows, learned, is_text)
     groups = [Group(learned)]
-    sorter = _Sorter(rows, groups, observe, is_text)
+    sorter = _Sorter(rows, groups, observe, is_text, trims=trims)
     fitting = [i for i in range(len(rows)) if i not in strays]
     groups[0].array = fast([rows[i] for i in fitting]) if fitting and strays else None
     if groups[0].array is None:
@@ -91,6 +96,8 @@ class _Sorter:
     groups: list[Group]
     observe: Callable[[Sequence[_Row]], Observed]
     is_text: Callable[[str], bool]
+    trims: bool = False
+    trimmed: Group | None = None
 
     def fit(self, indices: list[int]) -> None:
         """Put rows that have the types learned into the first group, as far as their news agree."""
@@ -120,7 +127,11 @@ class _Sorter:
         if mixed:
             _as_text(seen, self.groups[0].seen)
             mixed = self._mixed(seen)
+        if mixed and self.trims and self._trim(indices[0]):
+            return
         for group in self.groups[1:]:
+            if group is self.trimmed:
+                continue
             merged = group.seen.merge(seen)
             # A row that is mixed in itself is text by itself, and makes others text in the same place.
             if self._mixed(merged) == mixed == self._mixed(group.seen):
@@ -128,6 +139,20 @@ class _Sorter:
                 group.rows += indices
                 return
         self.groups.append(Group(seen, list(indices)))
+
+    def _trim(self, index: int) -> bool:
+        """Put a row into the group of those without the values that do not fit, if that is what it takes."""
+        trimmed = trim(self.rows[index], self.groups[0].seen)
+        seen = self.observe([trimmed.row])
+        if not trimmed.misfits or self._mixed(seen):
+            return False
+        if self.trimmed is None:
+            self.trimmed = Group(Observed(seen.nesting))
+            self.groups.append(self.trimmed)
+        self.trimmed.seen = self.trimmed.seen.merge(seen)
+        self.trimmed.rows.append(index)
+        self.trimmed.trimmed[index] = trimmed
+        return True
 
     def _mixed(self, seen: Observed) -> frozenset[_Path]:
         """Paths that hold text only because of kinds that met, but for the values of maps."""
@@ -146,8 +171,8 @@ class _Sorter:
 
 
 def _as_text(seen: Observed, learned: Observed) -> None:
-    """Make text as a whole of objects and lists that hold several kinds, where text is stored."""
-    if pa.types.is_string(learned.type()):
+    """Make text as a whole of objects and lists that hold several kinds, where single values are stored."""
+    if learned.kinds and not pa.types.is_nested(learned.type()):
         if any(part.is_mixed for part in _below(seen)):
             seen.kinds.add("string")
         return
@@ -201,7 +226,7 @@ def _mark(
     if not seen.kinds or not (set(map(type, values)) - _NULL):
         return
     values, owners = _present(values, owners, seen)
-    fits = _judge(seen)
+    fits = judge(seen)
     for name in {kind_of(value) or "" for value in _samples(values)}:
         theirs, inner = owners, values
         if len(_samples(values)) > 1:
@@ -271,34 +296,3 @@ def _mark_inner(
         for name, member in seen.fields.items():
             column = [value.get(name) for value in values]
             _mark(column, owners, member, (*path, name), strays)
-
-
-def _judge(seen: Observed) -> Callable[[str, Any], bool]:
-    """Whether a value of a kind has the type learned."""
-    kinds, kind = seen.kinds, seen.type()
-
-    def fits(name: str, value: Any) -> bool:
-        if name == "integer" and "number" in kinds and pa.types.is_float64(kind):
-            return abs(value) <= EXACT_IN_DOUBLE
-        if name in ("integer", "decimal") and kinds <= {"integer", "decimal"}:
-            return _fits_number(value, name, kind)
-        if name == "date" and kinds & {"date", "naive timestamp"}:
-            return kinds <= {"date", "naive timestamp"}
-        return name in kinds or (name in ("struct", "list") and "json" in kinds)
-
-    return fits
-
-
-def _fits_number(value: int | Decimal, name: str, kind: pa.DataType) -> bool:
-    if pa.types.is_int64(kind):
-        return name == "integer" and -(1 << 63) <= value < 1 << 63
-    alone = Observed()
-    alone.observe([value])
-    if not pa.types.is_decimal(kind):
-        return True
-    own = alone.type()
-    if pa.types.is_string(own):
-        return False
-    scale = alone.scale
-    whole = max(alone.digits, len(str(abs(value))) if name == "integer" else 0)
-    return scale <= kind.scale and whole <= kind.precision - kind.scale

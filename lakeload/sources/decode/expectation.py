@@ -22,6 +22,8 @@ class Expectation:
             this, so that a second run infers nothing.
         apart: Rows whose values do not have the types decoded so far come in batches of their own, with
             their own types and a `SOURCE_ROW` column, instead of turning columns into text.
+        judges: The contract judges values that do not fit, so that they are taken out of lists and objects
+            which hold others that do; what was taken out is sent along.
         nesting: Paths kept as JSON text or as maps, how deep types go, and how many keys make a map.
     """
 
@@ -29,4 +31,5 @@ class Expectation:
     is_text: Callable[[str], bool] = lambda _name: False
     known: pa.Schema | None = None
     apart: bool = False
+    judges: bool = False
     nesting: Nesting = field(default_factory=Nesting)

@@ -16,16 +16,17 @@ import pyarrow.compute as pc
 
 from lakeload.errors import LakeloadError, SourceError
 from lakeload.model.naming import UNTYPED
-from lakeload.model.rejection import NUMBERED, SOURCE_ROW
+from lakeload.model.rejection import GIVEN, MISFITS, NUMBERED, SOURCE_ROW, TRIMMED
 from lakeload.sources.decode.apart import Group, sort_out
 from lakeload.sources.decode.coerce import is_text
 from lakeload.sources.decode.conflict import Conflict, excerpt, first_failure, reach
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.decode.infer import Observed
-from lakeload.sources.decode.lift import TooLargeError, lift
+from lakeload.sources.decode.lift import TooLargeError, json_of, lift
 from lakeload.sources.decode.plan import Plan, struct_of
 from lakeload.sources.decode.seed import seeded
-from lakeload.sources.decode.values import known
+from lakeload.sources.decode.trim import Trimmed
+from lakeload.sources.decode.values import known, plain
 
 UNTYPED_METADATA = {UNTYPED: b"1"}
 """Schema metadata of batches whose text may be dates, because the source has no types for them."""
@@ -113,19 +114,26 @@ class RowDecoder:
     def _apart(self, rows: Sequence[dict[str, Any]], before: int) -> list[pa.RecordBatch]:
         learned = self.learned
         try:
-            groups = sort_out(rows, learned, self._observe, self._is_text, self._plan.decode)
+            groups = sort_out(
+                rows, learned, self._observe, self._is_text, self._plan.decode, trims=self._expectation.judges
+            )
         except Conflict as conflict:
             raise self._located(rows, learned, conflict, lifting=False) from None
         self._learn(groups[0].seen)
-        if len(groups) == 1:
+        if len(groups) == 1 and not groups[0].trimmed:
             return [self._batch(self._group(rows, groups[0], first=True))]
         batches = []
         for group in groups:
             if not group.rows:
                 continue
-            array = self._group([rows[i] for i in group.rows], group, first=group is groups[0])
+            own = [group.trimmed[i].row if i in group.trimmed else rows[i] for i in group.rows]
+            array = self._group(own, group, first=group is groups[0])
             numbers = pc.add(pa.array(group.rows, pa.int64()), before + 1)
             batch = self._batch(array)
+            if group.trimmed:
+                batch = _with_trimmed(
+                    batch, [rows[i] for i in group.rows], [group.trimmed[i] for i in group.rows]
+                )
             batches.append(batch.append_column(pa.field(SOURCE_ROW, pa.int64(), metadata=NUMBERED), numbers))
         return batches
 
@@ -192,6 +200,21 @@ class RowDecoder:
 
         row = first_failure(len(rows), fits)
         return found.error(row=row, value=reach(rows[row - 1], found.path))
+
+
+def _with_trimmed(
+    batch: pa.RecordBatch, rows: Sequence[dict[str, Any]], trimmed: Sequence[Trimmed]
+) -> pa.RecordBatch:
+    """The batch with the rows as they came, and what was taken out of them."""
+    given = [json_of(plain(row, "")) for row in rows]
+    misfits = [
+        json_of([[list(one.path), one.kind, plain(one.value, "")] for one in row.misfits]) for row in trimmed
+    ]
+    for name, texts in ((GIVEN, given), (MISFITS, misfits)):
+        batch = batch.append_column(
+            pa.field(name, pa.string(), metadata=TRIMMED), pa.array(texts, pa.string())
+        )
+    return batch
 
 
 def _dicts(rows: Sequence[Any]) -> Sequence[dict[str, Any]]:
