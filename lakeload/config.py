@@ -62,6 +62,11 @@ def aws_credentials(profile: str | None = None) -> dict[str, str]:
     return {**found, "aws_session_token": frozen.token} if frozen.token else found
 
 
+def own_command() -> str:
+    """What a person types to start this program again: uv puts it on the path of what it runs alone."""
+    return "uv run lakeload" if "UV_RUN_RECURSION_DEPTH" in os.environ else "lakeload"
+
+
 def machine_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import inspect
+import shlex
 import tempfile
-import textwrap
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lakeload.cli.outcome import reported
@@ -26,6 +27,9 @@ DELIVERIES = (
     "Second delivery: the second week, with the last day of the first once more",
 )
 
+FIRST_LINE = "from __future__ import annotations\n"
+"""Below it begins the program that is shown: it may stand at the top of a file only."""
+
 LATE = 15
 """Minutes after which a departure counts as late."""
 ENOUGH = 100
@@ -41,14 +45,15 @@ def run_demo(folder: Path | None, *, debug: bool) -> None:
     """
     with reported(debug=debug):
         import lakeload
-        from lakeload.demo.program import load_flights
+        from lakeload.config import own_command
+        from lakeload.demo import program
 
         out = console()
         place = (folder or Path(tempfile.mkdtemp(prefix="lakeload-demo-"))).resolve()
         out.print("[bold]Flights out of New York, loaded into Delta Lake and Apache Iceberg at once[/]\n")
         out.print("This program does it:\n")
-        _print_source(out, load_flights)
-        runs = load_flights(place)
+        _print_source(out, program, f"for report in load_flights(Path({str(place)!r})):\n    print(report)\n")
+        runs = program.load_flights(place)
         for number, title in enumerate(DELIVERIES, start=1):
             out.print(f"\n[bold]{title}[/]")
             with out.status("loading"):
@@ -57,14 +62,16 @@ def run_demo(folder: Path | None, *, debug: bool) -> None:
         _print_tables(out, lakeload.Lakehouse(place, format="both"))
         out.print(f"\nThe lakehouse is a plain folder: {place}", markup=False)
         out.print("Look around in it, or run the demo on it again and see that nothing is loaded twice:\n")
-        for line in (f"inspect {place}", f"inspect {place} flights", f"demo {place}"):
-            out.print(f"  lakeload {line}", markup=False)
+        quoted = shlex.quote(str(place))
+        for line in (f"inspect {quoted}", f"inspect {quoted} flights", f"demo {quoted}"):
+            out.print(f"  {own_command()} {line}", markup=False, soft_wrap=True)
 
 
-def _print_source(out: Console, function: object) -> None:
-    source = textwrap.indent(inspect.getsource(function), "  ")  # type: ignore[arg-type]  # a function
+def _print_source(out: Console, module: ModuleType, call: str) -> None:
+    """Show the module without its docstring, and what calls it: as it stands, to be pasted into Python."""
+    source = f"{inspect.getsource(module).partition(FIRST_LINE)[2].strip()}\n\n\n{call}"
     if not out.is_terminal:
-        out.print(source, markup=False, end="")
+        out.print(source, markup=False, end="", soft_wrap=True)
         return
     from rich.syntax import Syntax
 

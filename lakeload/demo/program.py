@@ -9,7 +9,7 @@ import pyarrow as pa
 
 import lakeload as ll
 
-DATA = Path(__file__).with_name("data")
+DATA = Path(ll.__file__).parent / "demo" / "data"
 
 
 def load_flights(folder: Path) -> Iterator[ll.RunReport]:

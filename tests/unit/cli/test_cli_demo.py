@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,22 @@ def test_demo_again_in_the_same_place_loads_nothing_twice(
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "flights 7,042 7,042 0 0 0 B" in lines
     assert any(line.startswith("flights 12,208 12,208 yes") for line in lines)
+
+
+def test_what_is_shown_can_be_pasted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    place = tmp_path / "lake"
+    assert main(["demo", str(place)]) == 0
+    out = capsys.readouterr().out
+    code, _, rest = out.partition("This program does it:\n")[2].partition("\n    print(report)\n")
+    exec(compile(f"{code}\n    print(report)\n", "pasted", "exec"), {})
+    assert "weather: 0 rows" in capsys.readouterr().out, "the same deliveries, a second time"
+    commands = [shlex.split(line) for line in rest.splitlines() if line.startswith("  uv run lakeload ")]
+    assert len(commands) == 3
+    for command in commands[:2]:
+        assert main(command[3:]) == 0
 
 
 def test_code_shown_is_the_code_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

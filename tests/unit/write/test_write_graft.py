@@ -63,12 +63,12 @@ def sample(rows: int) -> pa.Table:
     )
 
 
-def written(root: Path, table: pa.Table, **options: Any) -> tuple[pa.Schema, list[Any]]:
+def written(root: Path, table: pa.Table, at_once: int = 5_000, **options: Any) -> tuple[pa.Schema, list[Any]]:
     schema, _ = assign_ids(table.schema)
     chosen = {"target_file_size": 1 << 18, **options}
     layout = Layout.parse(chosen.pop("partition_by", ()), chosen.pop("sort_by", ()))
     writer = TableWriter(Store(str(root)), schema, WriteOptions(layout, "load", **chosen))
-    for batch in table.to_batches(5_000):
+    for batch in table.to_batches(at_once):
         writer.write(batch)
     return schema, list(writer.close())
 
@@ -106,8 +106,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_rows_are_those_of_a_conversion_of_all_columns(tmp_path: Path, change: str) -> None:
-    table = sample(20_000)
-    before, files = written(tmp_path, table)
+    before, files = written(tmp_path, sample(6_000), target_file_size=1 << 17, at_once=1_500)
     after = wide(before, **CHANGES[change])
     for file in files:
         new = grafted(tmp_path, file, before, after)
