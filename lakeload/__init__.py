@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lakeload.lakehouse import Lakehouse
     from lakeload.model.changes import SchemaChange
     from lakeload.model.contract import Contract
+    from lakeload.model.csv_options import CsvOptions
     from lakeload.model.cursor import Cursor
     from lakeload.model.events import SchemaEvent
     from lakeload.model.mode import Append, Overwrite
@@ -43,6 +44,7 @@ __all__ = [
     "ConfigError",
     "ConflictError",
     "Contract",
+    "CsvOptions",
     "Cursor",
     "LakeTable",
     "Lakehouse",
@@ -71,6 +73,7 @@ _HOMES = {
     "lakeload.lakehouse": ["Lakehouse"],
     "lakeload.model.changes": ["SchemaChange"],
     "lakeload.model.contract": ["Contract"],
+    "lakeload.model.csv_options": ["CsvOptions"],
     "lakeload.model.cursor": ["Cursor"],
     "lakeload.model.events": ["SchemaEvent"],
     "lakeload.model.mode": ["Append", "Overwrite"],

@@ -21,11 +21,13 @@ from lakeload.config import parse_size
 from lakeload.errors import ConfigError
 from lakeload.given import flag, text, texts, texts_by_text
 from lakeload.model.contract import Contract
+from lakeload.model.csv_options import CsvOptions
 from lakeload.model.cursor import Cursor
 from lakeload.model.layout import Layout
 from lakeload.model.mode import WriteMode, checked_mode
 from lakeload.model.naming import HINTS, Naming, checked_length, checked_naming, nearest
 from lakeload.model.nesting import Nesting
+from lakeload.model.rejection import ErrorPolicy, OnError
 from lakeload.model.rules import Rule, parse_rules
 from lakeload.model.table import Encoding, TableSpec, checked_encoding
 
@@ -81,6 +83,13 @@ class SourceOptions(TypedDict, total=False):
 
     record_path: str | None
     """Dotted path of the records in JSON objects."""
+    csv: CsvOptions | Mapping[str, Any] | None
+    """How CSV is written, such as `CsvOptions(separator=";")`; what is left open is found out."""
+    on_error: OnError | None
+    """Lines of CSV and JSON that cannot be read: `"stop"`, or put aside in the `"quarantine"`. By default a
+    line of JSON stops the load, and broken rows of CSV are put aside while most can be read."""
+    max_errors: float | None
+    """Lines that may be put aside before the load fails: a number, or a share such as `0.01`."""
 
 
 class RunOptions(TableOptions, SourceOptions, total=False):
@@ -202,6 +211,10 @@ def _hints(value: object, _option: str) -> pa.Schema:
         ) from error
 
 
+def _policy(value: Any, option: str) -> object:
+    return getattr(ErrorPolicy(**{option: value}), option)
+
+
 _READERS: dict[str, Callable[[Any, str], Any]] = {
     "mode": lambda value, _option: checked_mode(value),
     "cursor": _cursor,
@@ -220,5 +233,8 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "naming": lambda value, _option: checked_naming(value),
     "max_name_length": lambda value, _option: checked_length(value),
     "record_path": text,
+    "csv": lambda value, _option: CsvOptions.parse(value),
+    "on_error": _policy,
+    "max_errors": _policy,
 }
 """What makes of the forms users write what the field keeps, or raises a `ConfigError`."""

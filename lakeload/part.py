@@ -137,6 +137,7 @@ class Part:
             "quarantined_rows": tally.quarantined,
             "rejected": dict(tally.reasons),
             "rules": dict(self.task.rules),
+            "notes": self.task.notes,
         }
         return TableReport(
             rows=0 if self.repeated else self.result.rows,

@@ -38,6 +38,7 @@ class TableReport:
         quarantined_rows: Rows of the source put aside in `<table>__quarantine`.
         rejected: Rows and values not let in, by rule and column, as `types amount`.
         rules: Rows checked and failed, by row rule.
+        notes: How the source was read, where that had to be found out: the dialect of CSV, rows padded.
 
     Example:
         >>> TableReport(rows=3, files=1, bytes=900).rows
@@ -60,6 +61,7 @@ class TableReport:
     quarantined_rows: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
     rules: Mapping[str, RuleCount] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ def _table(report: TableReport) -> dict[str, Any]:
         "quarantined_rows": report.quarantined_rows,
         "rejected": dict(report.rejected),
         "rules": {name: {"rows": n.rows, "failed": n.failed} for name, n in report.rules.items()},
+        "notes": list(report.notes),
         "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
     }
 
@@ -163,7 +166,7 @@ def _line(report: TableReport) -> str:
         parts.append(f"folded {_count(report.folded, 'small file')}")
     if report.unregistered:
         parts.append(f"not registered: {report.unregistered}")
-    return ", ".join(parts)
+    return ", ".join(parts) + "".join(f"\n    {note}" for note in report.notes)
 
 
 def _count(number: int, noun: str) -> str:

@@ -18,9 +18,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from lakeload.config import parse_size, resolve_references
 from lakeload.errors import ConfigError
 from lakeload.model.contract import Contract
+from lakeload.model.csv_options import CsvOptions
 from lakeload.model.layout import PartitionField, SortField
 from lakeload.model.naming import MAX_NAME_BYTES, Policy, checked_length
 from lakeload.model.nesting import Nesting
+from lakeload.model.rejection import OnError
 from lakeload.model.rules import Rule, parse_rules
 from lakeload.model.table import Encoding
 
@@ -114,6 +116,9 @@ class ResourceSettings(_Section):
         target_file_size: Such as `64MB`.
         encoding: `compat` (default) or `modern`.
         record_path: Dotted path to the array of records in a JSON object.
+        csv: How CSV is written: `separator`, `quote`, `escape`, `encoding`, `header`, `skip_rows`, `ragged`.
+        on_error: Lines that cannot be read: `stop` or `quarantine`.
+        max_errors: Lines that may be put aside before the load fails: a number, or a share below 1.
         load_columns: Add `_lakeload_id` and `_lakeload_at`.
         fold: Fold small files after the load.
         nesting: `native` (default), `tables`, `flatten`, `json` or `map`; by dotted path, `""` for the rest.
@@ -139,6 +144,9 @@ class ResourceSettings(_Section):
     target_file_size: Annotated[int, BeforeValidator(_checked(parse_size, convert=True))] | None = None
     encoding: Encoding = "compat"
     record_path: str | None = None
+    csv: Annotated[CsvOptions, BeforeValidator(_checked(CsvOptions.parse, convert=True))] = CsvOptions()
+    on_error: OnError | None = None
+    max_errors: Annotated[float, Field(ge=0)] | None = None
     load_columns: bool = True
     fold: bool = True
     nesting: Annotated[Nesting, BeforeValidator(_checked(Nesting.parse, convert=True))] = Nesting()

@@ -22,6 +22,7 @@ from lakeload.model.files import DataFile
 from lakeload.model.layout import Layout
 from lakeload.model.mode import Overwrite
 from lakeload.model.progress import Progress, Silent
+from lakeload.model.rejection import REJECTED
 from lakeload.model.table import TableSpec, TableState
 from lakeload.normalize.family import Family
 from lakeload.normalize.rules import RuleCount
@@ -31,6 +32,7 @@ from lakeload.normalize.text_types import Learned, ReadAgain, TextTypes
 from lakeload.sources.again import Source
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.incremental import Incremental
+from lakeload.sources.notes import Notes
 from lakeload.sources.parallel import in_turn
 from lakeload.sources.read import read
 from lakeload.sources.resource import Resource
@@ -125,6 +127,7 @@ class TaskResult:
         tally: What did not get in.
         rules: Rows checked and failed, by row rule.
         seconds: Time the stages took in the thread that joins them, by stage.
+        notes: What the report shall say of how the source was read.
     """
 
     tables: tuple[TableResult, ...]
@@ -132,6 +135,7 @@ class TaskResult:
     tally: Tally = field(default_factory=Tally)
     rules: Mapping[str, RuleCount] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def root(self) -> TableResult:
@@ -182,7 +186,6 @@ def expected(family: Family, spec: TableSpec) -> Expectation:
     root = family.root
     return Expectation(
         hint=root.normalizer.hint,
-        is_text=root.normalizer.is_text,
         known=family.known(),
         apart=root.state is not None or spec.contract.outcome("types") != "evolve",
         judges=spec.contract.outcome("types") != "evolve",
@@ -219,6 +222,7 @@ class _Run:
             else None
         )
         self._outputs: dict[str, _Output] = {}
+        self._notes = Notes()
         self._seconds = {"extract": 0.0, "normalize": 0.0, "write": 0.0}
 
     def learn(self, source: Source) -> None:
@@ -249,6 +253,7 @@ class _Run:
                 self._family.tally,
                 self._family.rule_counts,
                 self._seconds,
+                self._notes.lines(),
             )
         except BaseException as error:
             for output in self._outputs.values():
@@ -283,7 +288,7 @@ class _Run:
             while True:
                 with _Clock(self._seconds, "extract"):
                     batch = next(batches, None)
-                    if batch is not None and self._incremental:
+                    if batch is not None and self._incremental and not _is_rejected(batch):
                         batch = self._incremental.filter(batch)
                 if batch is None:
                     return
@@ -296,6 +301,7 @@ class _Run:
             expectation=expected(self._family, resource.spec),
             options=resource.read,
             workers=task.places(resource.name).options.workers,
+            notes=self._notes,
         )
 
     def _take(self, drawn: tuple[pa.RecordBatch, bool]) -> None:
@@ -324,6 +330,11 @@ def _start(task: LoadTask) -> Checkpoint | None:
     if found is not None and isinstance(mode, Overwrite) and mode.whole:
         return Checkpoint(positions=found.positions)
     return found
+
+
+def _is_rejected(batch: pa.RecordBatch) -> bool:
+    """Whether the reader sends what it could not read: that has no cursor."""
+    return REJECTED in (batch.schema.metadata or {})
 
 
 class _Output:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import typer
@@ -54,6 +54,10 @@ def write_mode(word: str) -> object:
     return modes[word]
 
 
+def _mark(word: str) -> str:
+    return "\t" if word == "\\t" else word
+
+
 @dataclass(frozen=True, slots=True)
 class Flag:
     """How one option is written on the command line.
@@ -65,6 +69,7 @@ class Flag:
         names: Other spellings than the option's own name.
         read: What makes of the words what the library takes; `None` where they are it.
         least: Smallest number.
+        parts: Flags of its fields, by their names, in place of one of its own.
     """
 
     help: str
@@ -73,6 +78,7 @@ class Flag:
     names: tuple[str, ...] = ()
     read: Callable[[Any], object] | None = None
     least: int | None = None
+    parts: Mapping[str, Flag] = field(default_factory=dict)
 
 
 FLAGS: dict[str, Flag] = {
@@ -95,6 +101,27 @@ FLAGS: dict[str, Flag] = {
     ),
     "cursor": Flag("Load only rows after the position of the last load.", metavar="COLUMN"),
     "record_path": Flag("Dotted path to the array of records in a JSON object.", metavar="PATH"),
+    "csv": Flag(
+        "How CSV is written.",
+        parts={
+            "separator": Flag("Between values. Default: found out.", metavar="TEXT", read=_mark),
+            "quote": Flag("Around values. Default: found out.", metavar="CHARACTER"),
+            "escape": Flag("Before a quote within quotes. Default: found out.", metavar="CHARACTER"),
+            "encoding": Flag("Such as latin-1, utf-16. Default: found out.", metavar="NAME"),
+            "header": Flag("The first row holds the names. Default: found out.", bool),
+            "skip_rows": Flag("Lines above the header. Default: found out.", int, "LINES", least=0),
+            "ragged": Flag(
+                "Rows with another number of values than there are names: pad (default), quarantine, stop.",
+                Literal["pad", "quarantine", "stop"],
+            ),
+        },
+    ),
+    "on_error": Flag(
+        "Lines that cannot be read: stop, or put aside in the quarantine. Default: stop, but broken rows of "
+        "CSV are put aside while most can be read.",
+        Literal["stop", "quarantine"],
+    ),
+    "max_errors": Flag("Lines put aside before the load fails: a number, or a share below 1.", float),
     "nesting": Flag(
         "Objects and lists become: native (default), tables, flatten, json, map. Repeatable.",
         list[str],
@@ -132,7 +159,7 @@ def with_flags(*names: str, **help: str) -> Callable[[Callable[..., None]], Call
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command, eval_str=True)  # typer reads no text once it is made
         own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
-        made = [_parameter(name, FLAGS[name], help.get(name)) for name in names]
+        made = [one for name in names for one in _parameters(name, FLAGS[name], help.get(name))]
         first = next((at for at, one in enumerate(own) if one.name == "json"), len(own))
         command.__signature__ = signature.replace(  # type: ignore[attr-defined]  # what inspect and typer read
             parameters=[*own[:first], *made, *own[first:]]
@@ -140,6 +167,12 @@ def with_flags(*names: str, **help: str) -> Callable[[Callable[..., None]], Call
         return command
 
     return decorate
+
+
+def _parameters(name: str, flag: Flag, text: str | None) -> list[inspect.Parameter]:
+    if not flag.parts:
+        return [_parameter(name, flag, text)]
+    return [_parameter(f"{name}_{part}", of, None) for part, of in flag.parts.items()]
 
 
 def _parameter(name: str, flag: Flag, text: str | None) -> inspect.Parameter:
@@ -157,4 +190,12 @@ def _parameter(name: str, flag: Flag, text: str | None) -> inspect.Parameter:
 def chosen(options: Mapping[str, Any]) -> dict[str, Any]:
     """What was written on the command line, as the library takes it; what was not is left out."""
     given = {name: value for name, value in options.items() if value is not None and value != []}
-    return {name: read(value) if (read := FLAGS[name].read) else value for name, value in given.items()}
+    for name, flag in FLAGS.items():
+        parts = {part: given.pop(f"{name}_{part}") for part in flag.parts if f"{name}_{part}" in given}
+        if parts:
+            given[name] = {part: _said(flag.parts[part], value) for part, value in parts.items()}
+    return {name: _said(FLAGS[name], value) for name, value in given.items()}
+
+
+def _said(flag: Flag, value: Any) -> object:
+    return flag.read(value) if flag.read else value

@@ -70,6 +70,7 @@ def lines(report: RunReport) -> list[str]:
         text.append(f"  {escape(line)}")
         text += [f"    [green]{escape(change)}[/]" for change in _changes(table)]
         text += [f"    [yellow]{escape(line)}[/]" for line in _rejected(table)]
+        text += [f"    [dim]{escape(line)}[/]" for line in table.notes]
     text += [f"  [yellow]warning: {escape(warning)}[/]" for warning in report.warnings]
     return text
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeload.errors import SchemaError
-from lakeload.model.rejection import Rejection
+from lakeload.model.rejection import REJECTED, UNREAD, Rejection
 from lakeload.model.table import TableSpec, TableState
 from lakeload.normalize.asked import Asked
 from lakeload.normalize.known import known_columns
@@ -25,7 +25,7 @@ from lakeload.normalize.naming import child_table_name
 from lakeload.normalize.numbered import NumberedBatch
 from lakeload.normalize.outline import SourcePath
 from lakeload.normalize.payload import plain
-from lakeload.normalize.quarantine import quarantine_rows
+from lakeload.normalize.quarantine import quarantine_rows, unread
 from lakeload.normalize.rules import RuleCount, Rules, without_values
 from lakeload.normalize.shape import Part, RowIds, Shape
 from lakeload.normalize.tables import Member, Tables
@@ -115,6 +115,10 @@ class Family:
             SourceError: The batch is malformed.
         """
         source = NumberedBatch.of(batch, self._rows)
+        if REJECTED in (batch.schema.metadata or {}):
+            self._rows += batch.num_rows
+            yield from self._unread(source)
+            return
         ids = RowIds(self._ids, self._rows)
         self._rows += batch.num_rows
         if self.root.state is None and self._spec.contract.outcome("tables") != "evolve":
@@ -237,6 +241,14 @@ class Family:
                 hint="Create it first, or set tables to evolve in the contract.",
             )
         return Rejection(outcome, "tables", path, reason, rows)
+
+    def _unread(self, source: NumberedBatch) -> Iterator[tuple[Member, pa.RecordBatch]]:
+        """Rows of the quarantine of what the reader could not read."""
+        found = unread(source.batch)
+        self.tally.add(found)
+        aside = self._tables.quarantine()
+        lines = source.batch.select([UNREAD])
+        yield aside, aside.normalizer.apply(quarantine_rows(lines, found, source.numbering(None))).batch
 
     def _put_aside(
         self, source: NumberedBatch, rejections: Sequence[Rejection]

@@ -139,12 +139,6 @@ class Normalizer:
         stored = None if self._state is None or place < 0 else self._state.schema.field(place).type
         return Target(stored, grows=self._table.may_become_text((name or raw,)))
 
-    def is_text(self, raw: str) -> bool:
-        """Whether the column holds text, as far as this load knows by now."""
-        name = self._find(raw)
-        fields = self._table.fields
-        return name in fields.names and pa.types.is_string(fields.field(name).type)
-
     def found(self, raw: str) -> str | None:
         """The table's name of a column of the source; `None` where it has none yet."""
         return self._find(raw)

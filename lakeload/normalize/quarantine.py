@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakeload.model.rejection import SOURCE_ROW, Rejection
+from lakeload.model.rejection import SOURCE_ROW, UNREAD_REASON, UNREAD_RULE, Rejection
 from lakeload.model.values import schema_to_text
 from lakeload.normalize.naming import JOINT
 from lakeload.normalize.payload import encode, plain, value_text
@@ -46,6 +46,8 @@ QUARANTINE_SCHEMA = pa.schema(
 | `payload` | the whole row as the source gave it, as JSON; columns that are null are left out |
 | `types` | the Arrow schema of the payload, as Base64 of an IPC message; null: read the payload as JSON |
 | `attempt` | how often the row was tried: 1, and one more for every replay it fails |
+
+What of a file is no row has the rule `malformed` or `ragged`, and the payload `{"_line": …}`.
 """
 
 
@@ -107,6 +109,26 @@ def quarantine_rows(
         pa.repeat(pa.scalar(attempt, pa.int32()), len(rows)),
     ]
     return pa.record_batch(columns, names=QUARANTINE_SCHEMA.names)
+
+
+def unread(batch: pa.RecordBatch) -> list[Rejection]:
+    """Why each row of a batch a reader could not read stays out.
+
+    Args:
+        batch: With the metadata `REJECTED`; one that was in quarantine before does not tell any more.
+
+    Example:
+        >>> batch = pa.record_batch({"_line": ["x"], UNREAD_RULE: ["ragged"], UNREAD_REASON: ["1 value"]})
+        >>> [(found.rule, found.reason) for found in unread(batch)]
+        [('ragged', '1 value')]
+    """
+    if UNREAD_RULE not in batch.schema.names:
+        return [Rejection("quarantine", "malformed", (), "still no row", pa.arange(0, batch.num_rows))]
+    told = zip(batch.column(UNREAD_RULE).to_pylist(), batch.column(UNREAD_REASON).to_pylist(), strict=True)
+    return [
+        Rejection("quarantine", rule, (), reason, pa.array([row], pa.int64()))
+        for row, (rule, reason) in enumerate(told)
+    ]
 
 
 def _told(aside: Sequence[Rejection]) -> tuple[pa.Array, pa.Array, pa.Array]:

@@ -13,7 +13,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, TypeGuard
 
 from lakeload.errors import SourceError
+from lakeload.model.csv_options import CsvOptions
+from lakeload.model.rejection import OnError
 from lakeload.sources.files import FORMATS, File, Format, find, open_text, public
+from lakeload.sources.notes import Notes
 from lakeload.storage_options import StorageOptions
 
 if TYPE_CHECKING:
@@ -36,12 +39,18 @@ class ReadOptions:
         record_path: Dotted path to the array of records inside a JSON object, such as one page of an API.
         storage: Credentials and endpoint for `s3://` inputs.
         batch_bytes: Bytes of input decoded at a time, per worker.
+        csv: How CSV is written, as far as it is known.
+        on_error: `"stop"` at what cannot be read, or put it aside in the `"quarantine"`; see `ErrorPolicy`.
+        max_errors: How much may be put aside before the load fails.
     """
 
     format: Format | None = None
     record_path: str | None = None
     storage: StorageOptions = field(default_factory=StorageOptions)
     batch_bytes: int = 16 << 20
+    csv: CsvOptions = field(default_factory=CsvOptions)
+    on_error: OnError | None = None
+    max_errors: float | None = None
 
 
 def read(
@@ -50,6 +59,7 @@ def read(
     expectation: Expectation | None = None,
     options: ReadOptions | None = None,
     workers: int = 1,
+    notes: Notes | None = None,
 ) -> Generator[pa.RecordBatch, None, None]:
     """Rows as record batches with the source's own names and types.
 
@@ -59,6 +69,7 @@ def read(
         expectation: What is known about the columns; `None`: nothing.
         options: Format, record path, credentials; `None`: what the data says itself.
         workers: Threads that decode.
+        notes: Takes what the report shall say of the source.
 
     Returns:
         Batches in the order of the input. Their schema may change from one to the next. Those of JSON and
@@ -79,17 +90,18 @@ def read(
 
     expectation = expectation or Expectation()
     options = options or ReadOptions()
+    notes = notes or Notes()
     if isinstance(data, bytes | bytearray | memoryview):
         from lakeload.sources.decode.documents import JsonReader
 
         yield from JsonReader(expectation, options, workers).read(bytes(data))
     elif _is_location(data):
-        yield from _read_files(find(data, options.storage), expectation, options, workers)
+        yield from _read_files(find(data, options.storage), expectation, options, workers, notes)
     elif speaks_arrow(data):
         yield from arrow_batches(data)
     elif isinstance(data, list | tuple) and data and all(map(_is_location, data)):
         files = [file for location in data for file in find(location, options.storage)]
-        yield from _read_files(files, expectation, options, workers)
+        yield from _read_files(files, expectation, options, workers, notes)
     elif isinstance(data, Iterable):
         from lakeload.sources.decode.items import read_rows
 
@@ -124,19 +136,18 @@ def _is_location(data: object) -> TypeGuard[str | os.PathLike[str]]:
 
 
 def _read_files(
-    files: list[File], expectation: Expectation, options: ReadOptions, workers: int
+    files: list[File], expectation: Expectation, options: ReadOptions, workers: int, notes: Notes
 ) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
+    from lakeload.model.rejection import ErrorPolicy
     from lakeload.sources.columnar import read_ipc, read_parquet
+    from lakeload.sources.csv.read import CsvReader
     from lakeload.sources.decode.documents import JsonReader
-    from lakeload.sources.delimited import read_delimited
-
-    def text_hint(raw: str) -> pa.DataType | None:
-        return expectation.hint(raw) or (pa.string() if expectation.is_text(raw) else None)
+    from lakeload.sources.rejects import Rejecting
 
     size = options.batch_bytes
     json = JsonReader(expectation, options, workers)
+    rejecting = Rejecting(ErrorPolicy(options.on_error, options.max_errors), gentle=True)
+    csv = CsvReader(options.csv, rejecting, notes, size, workers)
     for kind, group in groupby(files, lambda file: _format(file, options)):
         if kind == "jsonl":
             yield from json.read_lines(group)
@@ -150,10 +161,8 @@ def _read_files(
             elif kind == "arrow":
                 yield from read_ipc(file)
             elif kind is not None:
-                separator = "\t" if kind == "tsv" else ","
-                yield from read_delimited(
-                    file, separator=separator, hint=text_hint, batch_bytes=size, workers=workers
-                )
+                yield from csv.read(file, "\t" if kind == "tsv" else ",")
+    rejecting.close()
 
 
 def _format(file: File, options: ReadOptions) -> Format | None:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakeload.errors import LakeloadError, SchemaError, SourceError, StorageError
+from lakeload.model.csv_options import CsvOptions
 from lakeload.sources.read import ReadOptions, read
 
 LINES = b"".join(b'{"id":%d,"text":"%s"}\n' % (i, os.urandom(8).hex().encode()) for i in range(20_000))
@@ -154,8 +155,9 @@ def test_a_file_of_unknown_format_is_refused_with_the_known_endings(tmp_path):
     assert ".jsonl" in str(error)
 
 
-def test_ragged_csv_is_refused_with_its_row(tmp_path):
-    error = refusal(written(tmp_path, "x.csv", b"a,b\n1,2\n3\n"))
+def test_ragged_csv_is_refused_with_its_row_if_that_is_asked_for(tmp_path):
+    path = written(tmp_path, "x.csv", b"a,b\n1,2\n3\n")
+    error = refusal(path, csv=CsvOptions(ragged="stop"))
 
     assert (error.row, error.place) == (2, str(tmp_path / "x.csv"))
 

@@ -57,11 +57,6 @@ def csv(tmp_path, text):
     return path
 
 
-def test_bare_carriage_returns_are_refused_and_not_read_as_one_long_header(tmp_path):
-    with pytest.raises(ll.SourceError, match="carriage returns"):
-        ll.load(csv(tmp_path, "a,b\r1,x\r2,y\r"), tmp_path / "lake", table="t")
-
-
 def test_numbers_beyond_doubles_stay_text(tmp_path):
     found = rows_of(csv(tmp_path, "a\n1e400\n-1e999\n"), tmp_path / "lake")
     assert [row["a"] for row in found] == ["1e400", "-1e999"]

@@ -16,8 +16,6 @@ class Expectation:
 
     Args:
         hint: Type a top-level column must have, by its name in the source, if known.
-        is_text: Whether a column, by its name in the source, is known to hold text; for CSV, where digits
-            are no evidence of numbers.
         known: Columns as they were decoded before, in the source's names, nested; a decoder begins with
             this, so that a second run infers nothing.
         apart: Rows whose values do not have the types decoded so far come in batches of their own, with
@@ -28,7 +26,6 @@ class Expectation:
     """
 
     hint: Callable[[str], pa.DataType | None] = lambda _name: None
-    is_text: Callable[[str], bool] = lambda _name: False
     known: pa.Schema | None = None
     apart: bool = False
     judges: bool = False

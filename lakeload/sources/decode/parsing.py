@@ -27,6 +27,7 @@ from lakeload.sources.decode.lift import TooLargeError
 from lakeload.sources.decode.literals import rounds, underflows
 from lakeload.sources.decode.plan import Plan
 from lakeload.sources.decode.rows import RowDecoder
+from lakeload.sources.encoding import is_utf8
 
 _OBJECT = re.compile(rb"\s*\{")
 _NULL_RECORD = re.compile(rb"\}\s*null")
@@ -103,7 +104,7 @@ class Parsing:
     def parse(self, piece: bytes) -> pa.Table | None:
         """The records of the piece; `None` where the parser refuses or would not be exact."""
         # The parser crashes the process on a block that begins with `null`.
-        if not _OBJECT.match(piece) or not (piece.isascii() or _is_utf8(piece)):
+        if not _OBJECT.match(piece) or not (is_utf8(piece)):
             return None
         if self.maps is None or self.cutter is None:
             return self._parsed(piece)
@@ -226,19 +227,6 @@ def _member_type(kind: pa.DataType, name: str) -> pa.DataType | None:
 def _has(kind: pa.DataType, test: object) -> bool:
     children = [kind.field(index).type for index in range(kind.num_fields)]
     return bool(test(kind)) or any(_has(child, test) for child in children)  # type: ignore[operator]  # a predicate of pyarrow
-
-
-def _is_utf8(piece: bytes) -> bool:
-    text = pa.Array.from_buffers(
-        pa.large_utf8(),
-        1,
-        [None, pa.py_buffer(b"\0" * 8 + len(piece).to_bytes(8, "little")), pa.py_buffer(piece)],
-    )
-    try:
-        text.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
 
 
 def _numbers(arrays: Iterable[pa.Array]) -> Iterator[pa.Array]:

@@ -330,7 +330,6 @@ def test_sources_are_told_the_types_text_leaves_open():
         "unknown": None,
         "": None,
     }
-    assert [it.is_text(name) for name in ("Zip", "At", "unknown")] == [True, False, False]
 
 
 def test_users_may_spell_columns_as_the_source_or_the_table_does():

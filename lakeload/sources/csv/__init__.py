@@ -1,0 +1,1 @@
+"""CSV: separated text as columns of text, exactly as written."""
