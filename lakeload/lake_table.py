@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakeload.errors import ConfigError, TableError
+from lakeload.given import unsuitable
+from lakeload.html import table
 from lakeload.model.files import LiveFile
 from lakeload.model.layout import Layout
 from lakeload.model.protocols import Table
 from lakeload.model.schema import without_ids
 from lakeload.model.schema_history import SchemaVersion, history
 from lakeload.model.table import TableState, Version
+from lakeload.model.without_pandas import let_in
 from lakeload.write.schema_notes import read_notes
 
 if TYPE_CHECKING:
@@ -42,6 +45,10 @@ class LakeTable:
 
     def __repr__(self) -> str:
         return f"LakeTable({self._table.location!r}, {'+'.join(self._table.formats)})"
+
+    def _repr_html_(self) -> str:
+        rows = [(field.name, field.type, "" if field.nullable else "required") for field in self.schema()]
+        return table(f"{self._table.name}, {'+'.join(self.formats)}", ["column", "type", ""], rows)
 
     @property
     def location(self) -> str:
@@ -118,6 +125,48 @@ class LakeTable:
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         """The whole table in memory; arguments and errors as of `scan`."""
         return self.scan(columns).read_all()
+
+    def head(self, rows: int = 5) -> pa.Table:
+        """A few rows, in no promised order: as many as asked for, or all there are.
+
+        Raises:
+            ConfigError: It is no number of rows.
+
+        Example:
+            >>> import tempfile, lakeload
+            >>> lake = lakeload.Lakehouse(tempfile.mkdtemp())
+            >>> report = lakeload.load([{"id": 1}, {"id": 2}], lake, table="numbers", load_columns=False)
+            >>> lake.table("numbers").head(1).num_rows
+            1
+        """
+        import pyarrow as pa
+
+        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 0:
+            raise unsuitable(rows, "rows", "how many rows")
+        found, taken = list[pa.RecordBatch](), 0
+        reader = self.scan()
+        for batch in reader:
+            if taken >= rows:
+                break
+            found.append(batch.slice(0, rows - taken))
+            taken += found[-1].num_rows
+        return pa.Table.from_batches(found, reader.schema)
+
+    def count(self) -> int:
+        """How many rows there are; reads one column."""
+        return sum(batch.num_rows for batch in self.scan(self.schema().names[:1]))
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> Any:
+        """The whole table as a pandas `DataFrame`; arguments and errors as of `scan`.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
+        let_in()
+        try:
+            return self.to_arrow(columns).to_pandas()
+        except ImportError as error:
+            raise ConfigError("pandas is not installed", hint="Install it, or use to_polars().") from error
 
     def to_polars(self) -> pl.LazyFrame:
         """A lazy frame, read natively by Polars."""

@@ -17,6 +17,7 @@ from lakeload.commit.journal import Journal
 from lakeload.errors import CatalogError, ConfigError, LakeloadError, TableError
 from lakeload.given import text as checked_text
 from lakeload.given import unsuitable
+from lakeload.html import table
 from lakeload.lake_catalogs import LakeCatalogs
 from lakeload.lake_table import LakeTable
 from lakeload.model.protocols import Table
@@ -94,6 +95,10 @@ class Lakehouse:
 
     def __repr__(self) -> str:
         return f"Lakehouse({self.root!r}, format={'+'.join(self.formats)!r}, namespace={self.namespace!r})"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, ", ".join(self.readable(name)) or "not registered") for name in self.tables()]
+        return table(f"{self.root}, namespace {self.namespace}", ["table", "formats"], rows)
 
     def table(self, name: str) -> LakeTable:
         """A table to read.

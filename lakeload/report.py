@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lakeload.html import table
 from lakeload.model.changes import SchemaChange
 from lakeload.model.events import SchemaEvent
 from lakeload.model.table import QUARANTINE
@@ -110,6 +111,32 @@ class RunReport:
     def rows(self) -> int:
         """Rows written to all tables, but for what was put aside."""
         return sum(table.rows for name, table in self.tables.items() if not name.endswith(QUARANTINE))
+
+    @property
+    def quarantined(self) -> int:
+        """Rows of the source put aside, of all tables."""
+        return sum(one.quarantined_rows for one in self.tables.values())
+
+    def __repr__(self) -> str:
+        tables = ", ".join(f"{name}: {_count(one.rows, 'row')}" for name, one in self.tables.items())
+        return f"<RunReport of {self.pipeline}, load {self.sequence}: {tables or 'nothing'}>"
+
+    def _repr_html_(self) -> str:
+        return table(
+            str(self).partition("\n")[0],
+            ["table", "rows", "put aside", "files", "size", "version"],
+            [
+                (
+                    name,
+                    one.rows,
+                    one.quarantined_rows,
+                    one.files,
+                    size_text(one.bytes),
+                    ", ".join(f"{form} {version}" for form, version in one.version.items()),
+                )
+                for name, one in self.tables.items()
+            ],
+        )
 
     def __str__(self) -> str:
         number = "nothing to publish" if self.sequence is None else f"load {self.sequence} ({self.load_id})"

@@ -7,6 +7,7 @@ comes next completes it.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ from lakeload.part import Loading, Part
 from lakeload.report import RunReport
 from lakeload.sources.resource import Resource
 
+_LOGGER = logging.getLogger("lakeload")
 _NUMBERS_TRIED = 20
 """How many sequence numbers a run that may share its pipeline tries before it gives up."""
 
@@ -71,6 +73,7 @@ class Run:
             LakeloadError: With what happened, where, and the way out.
         """
         start = time.perf_counter()
+        _LOGGER.info("pipeline %s begins load %s into %r", self._pipeline, self._load_id, self._lake)
         journal = self._lake.journal(self._pipeline)
         recovered = recover(journal, self._lake)
         parts: list[Part] = []
@@ -95,7 +98,7 @@ class Run:
             self._fold(parts)
         else:
             self._note(parts, self._lake.sync([*(part.name for part in parts), *journal.unregistered()]))
-        return RunReport(
+        report = RunReport(
             pipeline=self._pipeline,
             load_id=self._load_id,
             sequence=descriptor.sequence if descriptor else None,
@@ -105,6 +108,9 @@ class Run:
             schema_changes=changes,
             warnings=tuple(run_hooks(self._hooks, changes, before=False)),
         )
+        for line in str(report).splitlines():
+            _LOGGER.info("%s", line.strip())
+        return report
 
     def _plan(self, parts: Sequence[Part]) -> None:
         """Decide what happens to every table.

@@ -60,6 +60,8 @@ FACE = {
     "",
     "cli",
     "demo",
+    "__main__",
+    "html",
     "lake_catalogs",
     "lake_table",
     "lakehouse",

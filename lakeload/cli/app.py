@@ -8,7 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from lakeload.cli.options import FLAGS, Catalog, Debug, Json, Namespace, Quiet, StorageOption, with_flags
+from lakeload.cli.options import (
+    FLAGS,
+    Catalog,
+    Debug,
+    Json,
+    Log,
+    MaxQuarantined,
+    Namespace,
+    Quiet,
+    StorageOption,
+    with_flags,
+)
 from lakeload.cli.outcome import EXIT_HELP
 from lakeload.cli.schema import schema
 
@@ -16,7 +27,6 @@ app = typer.Typer(
     name="lakeload",
     help="Load anything that yields rows into Delta Lake and Apache Iceberg tables.",
     epilog=EXIT_HELP,
-    add_completion=False,
     rich_markup_mode=None,  # plain help: half the start-up time, and room for the words
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -61,7 +71,7 @@ def _version(shown: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Load anything that yields rows into Delta Lake and Apache Iceberg tables."""
@@ -93,8 +103,10 @@ def load(
         typer.Option(metavar="NAME", help="Name under which the position is kept. Default: from the table."),
     ] = None,
     storage_option: StorageOption = None,
+    max_quarantined: MaxQuarantined = None,
     json: Json = False,
     quiet: Quiet = False,
+    log: Log = None,  # noqa: ARG001 - its callback sees to it
     debug: Debug = False,
     **options: Any,
 ) -> None:
@@ -107,15 +119,18 @@ def load(
     load_files(
         sources, to, table=table, options=options, format=format.value if format else None,
         catalog=catalog or (), namespace=namespace, pipeline=pipeline, storage_option=storage_option or (),
-        json=json, quiet=quiet, debug=debug,
+        json=json, quiet=quiet, debug=debug, max_quarantined=max_quarantined,
     )  # fmt: skip
 
 
 @app.command(epilog=EXIT_HELP, short_help="Run a pipeline.yml or pipeline.py.")
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="pipeline.yml, or pipeline.py.")],
+    *,
+    max_quarantined: MaxQuarantined = None,
     json: Json = False,
     quiet: Quiet = False,
+    log: Log = None,  # noqa: ARG001 - its callback sees to it
     debug: Debug = False,
 ) -> None:
     """Run a pipeline declared in a YAML file, or written in a Python file.
@@ -125,7 +140,7 @@ def run(
     """
     from lakeload.cli.run import run_file
 
-    run_file(file, json=json, quiet=quiet, debug=debug)
+    run_file(file, json=json, quiet=quiet, debug=debug, max_quarantined=max_quarantined)
 
 
 @app.command(epilog=EXIT_HELP, short_help="Show tables, schemas, versions, files, positions.")
@@ -171,8 +186,10 @@ def replay(
     catalog: Catalog = None,
     namespace: Namespace = "default",
     storage_option: StorageOption = None,
+    max_quarantined: MaxQuarantined = None,
     json: Json = False,
     quiet: Quiet = False,
+    log: Log = None,  # noqa: ARG001 - its callback sees to it
     debug: Debug = False,
     **options: Any,
 ) -> None:
@@ -187,6 +204,7 @@ def replay(
     replay_table(
         lake, table, options=options, catalog=tuple(catalog or ()), namespace=namespace,
         storage_options=tuple(storage_option or ()), json=json, quiet=quiet, debug=debug,
+        max_quarantined=max_quarantined,
     )  # fmt: skip
 
 
@@ -222,6 +240,7 @@ def drop(
     purge: Annotated[
         bool, typer.Option("--purge", help="Delete the table's files too. Cannot be undone.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --purge: do not ask.")] = False,
     storage_option: StorageOption = None,
     debug: Debug = False,
 ) -> None:
@@ -229,7 +248,7 @@ def drop(
     from lakeload.cli.register import drop_table
 
     drop_table(
-        lake, table, catalog=tuple(catalog or ()), namespace=namespace, purge=purge,
+        lake, table, catalog=tuple(catalog or ()), namespace=namespace, purge=purge, yes=yes,
         storage_options=tuple(storage_option or ()), debug=debug,
     )  # fmt: skip
 

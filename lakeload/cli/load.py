@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lakeload.cli.options import chosen
-from lakeload.cli.outcome import reported
+from lakeload.cli.outcome import reported, within
 from lakeload.cli.progress import watching
 from lakeload.cli.summary import show
 from lakeload.errors import ConfigError
@@ -27,13 +27,14 @@ def load_files(
     json: bool,
     quiet: bool,
     debug: bool,
+    max_quarantined: int | None = None,
 ) -> None:
     """Load, show progress on a terminal, and print the summary.
 
     Raises:
         typer.Exit: The load failed or was interrupted; one line on stderr says why.
     """
-    with watching(shown=not (json or quiet)) as watch, reported(debug=debug, watch=watch):
+    with watching(shown=not (json or quiet)) as watch, reported(debug=debug, watch=watch, json=json):
         import lakeload
 
         report = lakeload.load(
@@ -50,6 +51,7 @@ def load_files(
         )
     with reported(debug=debug):
         show([report], json=json, quiet=quiet)
+        within([report], max_quarantined)
 
 
 def catalogs(words: Sequence[str]) -> str | dict[str, str] | None:

@@ -35,6 +35,32 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+def _log(level: str | None) -> str | None:
+    if level is not None:
+        import logging
+
+        logging.basicConfig(
+            level=logging.getLevelNamesMapping()[level.upper()],
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        )
+    return level
+
+
+Log = Annotated[
+    Literal["debug", "info", "warning"] | None,
+    typer.Option("--log", callback=_log, help="Log on stderr what happens, from this level on."),
+]
+MaxQuarantined = Annotated[
+    int | None,
+    typer.Option(
+        "--max-quarantined",
+        metavar="ROWS",
+        min=0,
+        help="Exit with 8 when more rows were put aside. The others are loaded all the same.",
+    ),
+]
+
+
 def words(given: Sequence[str]) -> dict[str, str]:
     """Words such as `quarantine` and `types=freeze`: by what stands before the sign, `""` where none does.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from lakeload.errors import (
 
 if TYPE_CHECKING:
     from lakeload.cli.progress import Watch
+    from lakeload.report import RunReport
 
 EXIT_CODES: dict[type[LakeloadError], int] = {
     ConfigError: 2,
@@ -32,19 +33,23 @@ EXIT_CODES: dict[type[LakeloadError], int] = {
 }
 """Exit code by kind of error; 0 is success, 1 an unexpected error, 130 Ctrl-C."""
 
+EXIT_QUARANTINED = 8
+"""Exit code when more rows were put aside than `--max-quarantined` allows."""
+
 EXIT_HELP = (
     "Exit codes: 0 done, 1 unexpected error, 2 usage or configuration, 3 source, 4 schema, "
-    "5 storage or catalog, 6 conflict, 7 table, 130 interrupted."
+    "5 storage or catalog, 6 conflict, 7 table, 8 too many rows put aside, 130 interrupted."
 )
 
 
 @contextmanager
-def reported(*, debug: bool, watch: Watch | None = None) -> Iterator[None]:
+def reported(*, debug: bool, watch: Watch | None = None, json: bool = False) -> Iterator[None]:
     """Turn whatever goes wrong inside into one line on stderr and an exit code.
 
     Args:
         debug: Let errors through with their traceback.
         watch: Knows how far the load had come, for the message after Ctrl-C.
+        json: Print the error as a JSON document on stdout, too.
 
     Raises:
         typer.Exit: With the exit code.
@@ -64,13 +69,44 @@ def reported(*, debug: bool, watch: Watch | None = None) -> Iterator[None]:
         if debug:
             raise
         say(str(error))
+        if json:
+            _print_error(error, exit_code(error))
         raise Exit(exit_code(error)) from None
     except Exception as error:
         if debug:
             raise
         where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        if json:
+            _print_error(error, 1)
         say(f"unexpected {type(error).__name__}: {_one_line(error)}{where}. --debug shows the traceback.")
         raise Exit(1) from None
+
+
+def within(reports: Sequence[RunReport], most: int | None) -> None:
+    """End with an exit code of its own when more rows were put aside than allowed.
+
+    Raises:
+        typer.Exit: More were.
+    """
+    found = sum(report.quarantined for report in reports)
+    if most is None or found <= most:
+        return
+    from typer import Exit
+
+    say(
+        f"{found:,} rows were put aside, more than {most:,}; the others are loaded. "
+        "lakeload replay loads them again"
+    )
+    raise Exit(EXIT_QUARANTINED)
+
+
+def _print_error(error: Exception, code: int) -> None:
+    import json
+
+    facts = {name: getattr(error, name, None) for name in ("table", "column", "row", "place", "hint")}
+    what = getattr(error, "what", None) or _one_line(error)
+    document = {"error": {"kind": type(error).__name__, "what": what, **facts, "exit_code": code}}
+    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
 def exit_code(error: LakeloadError) -> int:

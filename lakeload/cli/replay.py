@@ -9,7 +9,7 @@ from lakeload.cli.inspect import open_lake
 from lakeload.cli.load import catalogs
 from lakeload.cli.load import storage_options as parse_storage_options
 from lakeload.cli.options import chosen
-from lakeload.cli.outcome import reported
+from lakeload.cli.outcome import reported, within
 from lakeload.cli.progress import watching
 from lakeload.cli.summary import show
 
@@ -25,13 +25,14 @@ def replay_table(
     json: bool,
     quiet: bool,
     debug: bool,
+    max_quarantined: int | None = None,
 ) -> None:
     """Replay, in the formats the table has, and print the summary.
 
     Raises:
         typer.Exit: The replay failed or was interrupted; one line on stderr says why.
     """
-    with watching(shown=not (json or quiet)) as watch, reported(debug=debug, watch=watch):
+    with watching(shown=not (json or quiet)) as watch, reported(debug=debug, watch=watch, json=json):
         import lakeload
         from lakeload.replays import replay
 
@@ -52,3 +53,4 @@ def replay_table(
         )
     with reported(debug=debug):
         show([report], json=json, quiet=quiet)
+        within([report], max_quarantined)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakeload.cli.options import write_mode
-from lakeload.cli.outcome import reported
+from lakeload.cli.outcome import reported, within
 from lakeload.cli.progress import Watch, watching
 from lakeload.cli.summary import show
 from lakeload.errors import ConfigError
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from lakeload.sources.resource import Resource
 
 
-def run_file(file: Path, *, json: bool, quiet: bool, debug: bool) -> None:
+def run_file(file: Path, *, json: bool, quiet: bool, debug: bool, max_quarantined: int | None = None) -> None:
     """Run the pipeline in the file, show progress on a terminal, and print the summary.
 
     Raises:
         typer.Exit: It failed or was interrupted; one line on stderr says why.
     """
-    with watching(shown=not (json or quiet)) as watch, reported(debug=debug, watch=watch):
+    with watching(shown=not (json or quiet)) as watch, reported(debug=debug, watch=watch, json=json):
         match file.suffix.lower():
             case ".yml" | ".yaml":
                 reports = [run_yaml(file, watch)]
@@ -41,6 +41,7 @@ def run_file(file: Path, *, json: bool, quiet: bool, debug: bool) -> None:
                 )
     with reported(debug=debug):
         show(reports, json=json, quiet=quiet)
+        within(reports, max_quarantined)
 
 
 def run_yaml(file: Path, watch: Watch) -> RunReport:

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from lakeload.errors import ConfigError, SourceError
 from lakeload.model.cursor import HASH_DIGITS, Checkpoint, Cursor, CursorValue
+from lakeload.model.naming import nearest
 from lakeload.model.rejection import SOURCE_ROW
 from lakeload.model.text import text_of
 from lakeload.sources.decode.conflict import excerpt
@@ -331,8 +332,17 @@ def _column(batch: pa.RecordBatch, path: str) -> pa.Array:
             values = pc.struct_field(values, name)
         else:
             return values
+    alike = [name for name in batch.schema.names if _plainly(name) == _plainly(path)]
+    if len(alike) == 1 and alike[0] != path:  # spelled as in the table
+        return _column(batch, alike[0])
     names = ", ".join(batch.schema.names[:20])
-    raise SourceError("the cursor column is missing", column=path, hint=f"The columns are {names}.")
+    hint = f"{nearest(path, batch.schema.names)} The columns are {names}."
+    raise SourceError("the cursor column is missing", column=path, hint=hint.strip())
+
+
+def _plainly(name: str) -> str:
+    """The name without what naming adds and takes."""
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 def _nan(values: pa.Array) -> pa.Array | None:

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from lakeload.cli.app import app
-from lakeload.cli.outcome import EXIT_CODES
+from lakeload.cli.outcome import EXIT_CODES, EXIT_QUARANTINED
 from lakeload.settings import CursorSettings, LakehouseSettings, PipelineSettings, ResourceSettings
 from lakeload.storage_options import STORAGE_KEYS
 
@@ -46,7 +46,7 @@ def test_reference_names_every_option(command: str, option: str) -> None:
 def test_reference_names_every_exit_code() -> None:
     page = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
-    assert listed == {0, 1, 130, *EXIT_CODES.values()}
+    assert listed == {0, 1, EXIT_QUARANTINED, 130, *EXIT_CODES.values()}
 
 
 @pytest.mark.parametrize("model", [PipelineSettings, LakehouseSettings, ResourceSettings, CursorSettings])
