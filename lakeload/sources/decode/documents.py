@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -81,6 +82,7 @@ class JsonReader:
 
     def __init__(self, expectation: Expectation, options: ReadOptions, workers: int = 1) -> None:
         self._decoder = JsonDecoder(expectation)
+        self._first_decides = expectation.judges and expectation.known is None
         self._map_keys = expectation.nesting.map_keys
         self._options = options
         self._workers = workers
@@ -149,8 +151,11 @@ class JsonReader:
 
         place: str | None = None
         before = 0
+        parts = iter(parts)
+        # Which types are learned first must not depend on which thread is first.
+        first = list(islice(parts, 1)) if self._first_decides else []
         with closing(ordered_map(decode, parts, workers=self._workers)) as results:
-            for block, result in results:
+            for block, result in chain(map(decode, first), results):
                 if block.place != place:
                     place, before = block.place, 0
                 if isinstance(result, LakeloadError):
