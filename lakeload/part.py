@@ -36,6 +36,7 @@ from lakeload.normalize.naming import table_name
 from lakeload.report import TableReport
 from lakeload.sources.resource import Resource
 from lakeload.task import LoadTask, Place, TableResult, TaskResult, run_task
+from lakeload.write.repeated import same_rows
 from lakeload.write.writer import WriteOptions
 
 DEFAULT_TARGET = 128 << 20
@@ -199,7 +200,7 @@ class Loading:
         except LakeloadError as error:
             error.table = error.table or name  # readers of files do not know what they read for
             raise
-        repeated = isinstance(resource.spec.mode, Append) and _repeated(result, recovered)
+        repeated = isinstance(resource.spec.mode, Append) and self._repeats(result, recovered)
         return [
             Part(
                 self.lake.open(table.spec.name),
@@ -215,6 +216,22 @@ class Loading:
             )
             for table in result.tables
         ]
+
+    def _repeats(self, result: TaskResult, recovered: Recovered | None) -> bool:
+        """Whether all rows are those of the load that was just completed."""
+        if recovered is None:
+            return False
+        root = result.root.spec.name
+        family = {
+            name: files
+            for name, files in recovered.files.items()
+            if files and (name == root or name.startswith(f"{root}__"))
+        }
+        filled = {table.spec.name: table for table in result.tables if table.rows}
+        return family.keys() == filled.keys() and all(
+            same_rows(self.lake.store(name), files, filled[name].files, filled[name].schema)
+            for name, files in family.items()
+        )
 
     def _places(self, resource: Resource) -> Callable[[str], Place]:
         @cache
@@ -264,13 +281,6 @@ def child_tables(
             if properties.get(PARENT_PROPERTY) == resource.name and PATH_PROPERTY in properties:
                 found.append(name)
     return tuple(found)
-
-
-def _repeated(result: TaskResult, recovered: Recovered | None) -> bool:
-    """Whether all rows are those of the load that was just completed."""
-    known = recovered.fingerprints if recovered else {}
-    filled = [table for table in result.tables if table.rows]
-    return bool(filled) and all(table.fingerprint == known.get(table.spec.name) for table in filled)
 
 
 def _versions(table: Table) -> dict[str, int | None]:

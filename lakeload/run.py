@@ -174,7 +174,6 @@ class Run:
             changes={name: change for name, change in planned.items() if change is not None},
             positions=after,
             before={name: before[name] for name in changing if name in before},
-            fingerprints={name: part.result.fingerprint for name, part in changing.items()},
         )
 
     def _publish(self, journal: Journal, descriptor: Descriptor, parts: Sequence[Part]) -> None:

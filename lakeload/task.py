@@ -36,7 +36,6 @@ from lakeload.sources.notes import Notes
 from lakeload.sources.parallel import in_turn
 from lakeload.sources.read import read
 from lakeload.sources.resource import Resource
-from lakeload.write.fingerprint import Fingerprint
 from lakeload.write.store import Store
 from lakeload.write.writer import TableWriter, WriteOptions
 
@@ -102,7 +101,6 @@ class TableResult:
         changes: How they differ from the table's.
         layout: Partitioning and sort order, in final column names.
         rows: Rows written.
-        fingerprint: Tells a repetition of this load from new rows.
         properties: Set on the table when this load creates it.
     """
 
@@ -113,7 +111,6 @@ class TableResult:
     changes: tuple[SchemaChange, ...]
     layout: Layout
     rows: int
-    fingerprint: str
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -344,14 +341,12 @@ class _Output:
         self._member = member
         self._store = store
         self._options = options
-        self._fingerprint = Fingerprint()
         self._writer: TableWriter | None = None
         self._written_schema: pa.Schema | None = None
         self._rows = 0
 
     def write(self, rows: pa.RecordBatch) -> None:
         self._rows += rows.num_rows
-        self._fingerprint.add(rows)
         self._ready_writer().write(rows)
 
     def finish(self) -> TableResult:
@@ -368,7 +363,6 @@ class _Output:
             changes=member.normalizer.changes,
             layout=layout,
             rows=self._rows,
-            fingerprint=self._fingerprint.digest(member.normalizer.schema, files),
             properties=member.properties,
         )
 

@@ -47,7 +47,6 @@ class Descriptor:
         changes: Per table the change to publish, in the order of publishing.
         positions: Per table of the pipeline where it stands once this load is complete.
         before: The same for the tables of this load, before it.
-        fingerprints: Per table what tells a repetition of this load from new rows.
     """
 
     pipeline: str
@@ -57,7 +56,6 @@ class Descriptor:
     changes: Mapping[str, Changeset]
     positions: Mapping[str, Position] = field(default_factory=dict)
     before: Mapping[str, Position] = field(default_factory=dict)
-    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
 def encode(descriptor: Descriptor) -> bytes:
@@ -72,7 +70,6 @@ def encode(descriptor: Descriptor) -> bytes:
             "tables": {name: _changeset_out(change) for name, change in descriptor.changes.items()},
             "positions": _positions_out(descriptor.positions, descriptor.sequence),
             "before": _positions_out(descriptor.before, descriptor.sequence),
-            "fingerprints": dict(descriptor.fingerprints),
         }
     )
 
@@ -102,7 +99,6 @@ def decode(data: bytes, *, place: str) -> Descriptor:
             },
             positions=_positions_in(raw["positions"], raw["sequence"]),
             before=_positions_in(raw["before"], raw["sequence"]),
-            fingerprints=raw["fingerprints"],
         )
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, pa.ArrowInvalid) as error:
         raise StorageError(

@@ -18,6 +18,7 @@ from lakeload.commit.together import groups, publish_together
 from lakeload.commit.transaction import publish
 from lakeload.errors import ConflictError, LakeloadError, StorageError, TableError
 from lakeload.model.changes import CommitResult, Committed, Conflict
+from lakeload.model.files import DataFile
 from lakeload.model.protocols import Table
 from lakeload.model.schema_history import SchemaRecord
 from lakeload.write.schema_notes import write_note
@@ -42,12 +43,17 @@ class Tables(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """An unfinished load this run completed first."""
+    """An unfinished load this run completed first.
+
+    Args:
+        sequence: Its number.
+        load_id: Its load id.
+        files: What it added, by table.
+    """
 
     sequence: int
     load_id: str
-    tables: tuple[str, ...]
-    fingerprints: Mapping[str, str]
+    files: Mapping[str, tuple[DataFile, ...]]
 
 
 def recover(journal: Journal, tables: Tables) -> Recovered | None:
@@ -64,9 +70,8 @@ def recover(journal: Journal, tables: Tables) -> Recovered | None:
     for name in descriptor.changes:
         _check_files(descriptor, name, tables)
     publish_load(journal, descriptor, tables)
-    return Recovered(
-        descriptor.sequence, descriptor.load_id, tuple(descriptor.changes), descriptor.fingerprints
-    )
+    added = {name: change.add for name, change in descriptor.changes.items()}
+    return Recovered(descriptor.sequence, descriptor.load_id, added)
 
 
 def _check_files(descriptor: Descriptor, name: str, tables: Tables) -> None:

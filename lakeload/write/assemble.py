@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lakeload.model.files import ColumnPath, ColumnStats
 from lakeload.write import stats, thrift
-from lakeload.write.encode import RowGroup, shift_group, shift_offset_index
+from lakeload.write.encode import RowGroup, moved_offset_index, shift_group
 
 MAGIC = b"PAR1"
 _MOST_ORDINALS = 1 << 15
@@ -81,7 +81,7 @@ class Assembly:
                 [thrift.encode(chunk)[:-1] for chunk in chunks],
                 thrift.encode(footer, after=1),
                 group.column_indexes,
-                [thrift.encode(shift_offset_index(index, self._position)) for index in group.offset_indexes],
+                [moved_offset_index(index, self._position - len(MAGIC)) for index in group.offset_indexes],
             )
         )
         self._stats.append(group.stats)

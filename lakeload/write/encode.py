@@ -47,7 +47,7 @@ class RowGroup:
         footer: `RowGroup` of parquet.thrift; offsets count from the first byte of `data`.
         file: The other fields of `FileMetaData`: version, schema, writer, column orders.
         column_indexes: One `ColumnIndex` per column, as bytes; empty where there is none.
-        offset_indexes: One `OffsetIndex` per column; offsets count from the first byte of `data`.
+        offset_indexes: One `OffsetIndex` per column, as bytes; offsets as if `data` stood behind `PAR1`.
         stats: Facts per leaf column.
     """
 
@@ -56,7 +56,7 @@ class RowGroup:
     footer: thrift.Structure
     file: thrift.Structure
     column_indexes: tuple[bytes, ...]
-    offset_indexes: tuple[thrift.Structure, ...]
+    offset_indexes: tuple[bytes, ...]
     stats: Mapping[ColumnPath, ColumnStats]
     size: int
 
@@ -226,18 +226,17 @@ def _take_apart(file: memoryview, table: pa.Table) -> RowGroup:
     chunks = group[1][1][1]
     found = stats.of_row_group(table, group)
     column_indexes = tuple(bytes(_pop_range(file, chunk, 6, 7)) for chunk in chunks)
-    offset_indexes = tuple(_pop_range(file, chunk, 4, 5) for chunk in chunks)
+    offset_indexes = tuple(bytes(_pop_range(file, chunk, 4, 5)) for chunk in chunks)
     end = footer_start - sum(map(len, column_indexes)) - sum(map(len, offset_indexes))
     shift_group(group, -_MAGIC)
     unsafe = stats.without_bounds(chunks, found)
-    parsed = tuple(shift_offset_index(thrift.decode(index), -_MAGIC) for index in offset_indexes)
     return RowGroup(
         data=file[_MAGIC:end],
         rows=table.num_rows,
         footer=group,
         file=metadata,
         column_indexes=tuple(b"" if at in unsafe else index for at, index in enumerate(column_indexes)),
-        offset_indexes=parsed,
+        offset_indexes=offset_indexes,
         stats=found,
         size=len(file) - _MAGIC - _TAIL,
     )
@@ -268,11 +267,14 @@ def shift_chunk(chunk: thrift.Structure, by: int) -> thrift.Structure:
     return chunk
 
 
-def shift_offset_index(index: thrift.Structure, by: int) -> thrift.Structure:
-    """Move every page location in an `OffsetIndex` structure, in place."""
-    for page in index[1][1][1]:
+def moved_offset_index(index: bytes | memoryview, by: int) -> bytes:
+    """An `OffsetIndex`, as bytes, with every page location moved; free where nothing moves."""
+    if not by:
+        return bytes(index)
+    structure = thrift.decode(index)
+    for page in structure[1][1][1]:
         _shift(page, 1, by)
-    return index
+    return thrift.encode(structure)
 
 
 def _shift(structure: thrift.Structure, field: int, by: int) -> None:

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from lakeload.model.files import DataFile
 from lakeload.model.schema import without_sources
 from lakeload.write import thrift
-from lakeload.write.assemble import Assembly
+from lakeload.write.assemble import MAGIC, Assembly
 from lakeload.write.conform import convert, counterpart, narrower, sourced
-from lakeload.write.encode import RowGroup, file_metadata, shift_chunk, shift_group, shift_offset_index
+from lakeload.write.encode import RowGroup, file_metadata, moved_offset_index, shift_chunk, shift_group
 from lakeload.write.sink import Sinks
 from lakeload.write.store import Store
 
@@ -135,8 +135,8 @@ def _row_groups(source: pa.NativeFile, file: DataFile) -> Iterator[RowGroup]:
         columns, offsets = [], []
         for chunk in _chunks(group):
             columns.append(bytes(_popped(indexes, chunk, _COLUMN_INDEX, begin)))
-            index = thrift.decode(_popped(indexes, chunk, _OFFSET_INDEX, begin))
-            offsets.append(shift_offset_index(index, -start))
+            index = _popped(indexes, chunk, _OFFSET_INDEX, begin)
+            offsets.append(moved_offset_index(index, len(MAGIC) - start))
         yield RowGroup(
             data=memoryview(source.read_at(end - start, start)),
             rows=group[_ROWS][1],
@@ -162,7 +162,7 @@ def _spliced(old: RowGroup, fresh: RowGroup, change: Graft, metadata: thrift.Str
             pages.append(donor.data[start : start + size])
             chunks.append(shift_chunk(chunk, position - start))
             columns.append(donor.column_indexes[at])
-            offsets.append(shift_offset_index(donor.offset_indexes[at], position - start))
+            offsets.append(moved_offset_index(donor.offset_indexes[at], position - start))
             position += size
     facts = [chunk[_METADATA][1] for chunk in chunks]
     footer = {

@@ -178,7 +178,9 @@ class PlainLane:
     def _share(self, rows: int) -> int:
         """The last rows in equal parts for all threads, so that none waits for another; or all at once."""
         parts = self._press.crew.workers
-        enough = self.waiting.bytes * self._ratio() >= self._press.sizes.group // 4 * parts
+        least = self._press.sizes.group // 4 * parts
+        # What is too little as it is need not be measured for it.
+        enough = self.waiting.bytes >= least and self.waiting.bytes * self._ratio() >= least
         return -(-rows // parts) if enough else rows
 
     def _planned(self) -> int:

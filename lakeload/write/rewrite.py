@@ -100,7 +100,7 @@ def _rewrite(
     writer = TableWriter(store, schema, options)
     try:
         for path, values in files.items():
-            for batch in _batches(store, path):
+            for batch in batches(store, path):
                 rows = _completed(batch, values, schema, options.layout)
                 rows = sourced(rows, before[path], schema) if path in before else rows
                 writer.write(convert(rows, schema))
@@ -174,7 +174,16 @@ def _unknown(have: Sequence[pa.Field], want: Sequence[pa.Field]) -> str | None:
     return None
 
 
-def _batches(store: Store, path: str) -> Iterator[pa.RecordBatch]:
+def batches(store: Store, path: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a data file, in order.
+
+    Args:
+        store: Rooted at the table.
+        path: Relative to the root.
+
+    Raises:
+        StorageError: The file cannot be read.
+    """
     place = store.uri(path)
     try:
         with store.guarded(path), ExitStack() as opened:

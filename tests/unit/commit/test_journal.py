@@ -107,7 +107,6 @@ def test_a_descriptor_comes_back_as_it_was_written(remove, create):
             "t": at(1, AT, boundary=frozenset({"ab" * 7, "cd" * 7}), positions={"file": "3"}, since=AT)
         },
         before={"t": Position(0, {"r0": Standing(7, Decimal("1.10"))})},
-        fingerprints={"t": "ff"},
     )
     read = decode(encode(written), place="here")
     assert read == written
