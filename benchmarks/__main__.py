@@ -15,6 +15,7 @@ from benchmarks.harness.result import Options, Result
 QUESTIONS = (
     "json_to_table",
     "foreign_json",
+    "wide",
     "nested_rows",
     "surprise",
     "kernels",

@@ -129,7 +129,8 @@ class GrowingSchema:
         changes = [one for one in needed if one.kind == "add" or has_values(batch, renamed, one.path)]
         self.record([self._caused(change, batch, renamed, number) for change in changes])
         if self._state is None and not self._started:
-            self._order([renamed.names[i] for i in given], own)
+            names = renamed.names  # made anew by every look
+            self._order([names[i] for i in given], own)
             self._fields, self._last_id = self._with_load_columns()
         self._started = True
         self._founded = self._founded or bool(fields)

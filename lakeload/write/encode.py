@@ -75,7 +75,8 @@ class Encoder:
 
     def __init__(self, encoding: Encoding = "compat") -> None:
         self._encoding = encoding
-        self._chosen: dict[object, tuple[list[str], dict[str, str], int]] = {}
+        self._schema = pa.schema([])
+        self._chosen: dict[int, tuple[list[str], dict[str, str], int]] = {}
 
     def __call__(self, table: pa.Table) -> RowGroup:
         """Encode the table, of at least one row, as one row group.
@@ -92,12 +93,14 @@ class Encoder:
 
     def _choice(self, table: pa.Table) -> tuple[list[str], dict[str, str]]:
         """The encodings; row groups of like size share a choice for a while."""
-        key = (table.num_rows.bit_length(), table.schema)
-        dictionary, encodings, uses = self._chosen.get(key, ([], {}, 0))
+        chosen, key = self._chosen, table.num_rows.bit_length()
+        if not table.schema.equals(self._schema):  # hashing a schema takes longer than comparing it
+            self._schema, self._chosen = table.schema, (chosen := {})
+        dictionary, encodings, uses = chosen.get(key, ([], {}, 0))
         if not uses:
             dictionary, encodings = choose_encodings(table, self._encoding)
             uses = _CHOICE_USES
-        self._chosen[key] = dictionary, encodings, uses - 1
+        chosen[key] = dictionary, encodings, uses - 1
         return dictionary, encodings
 
 
