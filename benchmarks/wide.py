@@ -47,7 +47,8 @@ def _lines(rows: int) -> Path:
     path = cache("data") / f"wide-{COLUMNS}-{rows}.jsonl"
     if not path.exists():
         lines = (
-            json.dumps({f"c{i}": (row * COLUMNS + i) / 8 + 0.0625 for i in range(COLUMNS)}) for row in range(rows)
+            json.dumps({f"c{i}": (row * COLUMNS + i) / 8 + 0.0625 for i in range(COLUMNS)})
+            for row in range(rows)
         )
         path.write_text("\n".join(lines) + "\n")
     return path
