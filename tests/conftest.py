@@ -177,6 +177,18 @@ def started(make: Callable[[], Any]) -> Iterator[Any]:
         server.stop()
 
 
+_JAVA = re.compile(r"\b(nessie|iceberg_rest|hive)\b")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of a server that is a Java program go to one worker, so that it is started once."""
+    for item in items:
+        names = " ".join([item.name.partition("[")[2], *getattr(item, "fixturenames", ())])
+        found = _JAVA.search(names)
+        if found:
+            item.add_marker(pytest.mark.xdist_group(found[1]))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     """Under `LAKELOAD_REQUIRE_ALL=1` a skip is a failure: nothing may go unproven."""

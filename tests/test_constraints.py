@@ -2,7 +2,7 @@
 
 No lock file is committed (lock files name package hosts), so these pins make `uv run` give everybody the
 environment the tests ran in. To record the versions of the present `uv.lock`, after `uv lock --upgrade` with
-the list in `pyproject.toml` emptied: `uv run python tests/test_constraints.py`.
+the list in `pyproject.toml` emptied: `uv run --group dev python tests/test_constraints.py`.
 """
 
 from __future__ import annotations

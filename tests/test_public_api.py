@@ -1,7 +1,7 @@
 """The public face: what `import lakeload` offers, and the signature of everything in it.
 
 `tests/golden/public_api.txt` records it, so that a change of the face is a change of that file. To record
-what there is now: `uv run python tests/test_public_api.py`.
+what there is now: `uv run --group dev python tests/test_public_api.py`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_modules_of_the_face_need_no_import_of_their_own() -> None:
 
 def test_signatures_are_the_recorded_ones() -> None:
     assert list(describe()) == GOLDEN.read_text(encoding="utf-8").splitlines(), (
-        "the public face changed; if it was meant to, record it: uv run python tests/test_public_api.py"
+        "the public face changed; if it was meant to, record it: uv run --group dev python tests/test_public_api.py"
     )
 
 

@@ -11,7 +11,7 @@ from lakes import Place
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DEMO = "python3 -m pip install uv && uv run lakeload demo"
-TESTS = "uv run pytest"
+TESTS = "uv run --group dev pytest"
 
 
 def _commands() -> list[str]:

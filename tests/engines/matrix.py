@@ -18,7 +18,7 @@ FORMATS = ("delta", "iceberg")
 
 _HEAD = """# Compatibility
 
-Written by the engine tests from their own results: `uv run --group engines pytest tests/engines -n 0 --write-compatibility`.
+Written by the engine tests from their own results: `uv run --group dev --group engines pytest tests/engines -n 0 --write-compatibility`.
 Every cell is a table lakeload wrote, or loaded into, read by that engine and compared row by row with what went in.
 
 | mark | meaning |

@@ -206,7 +206,7 @@ def long(engines: Any) -> EngineLake:
     """One sorted file of several row groups."""
     lake = EngineLake.new(engines, FORMS)
     # A file is cut into row groups by the size it is to have.
-    lake.load(_long(), sort_by="id", load_columns=False, target_file_size=COUNT * 64)
+    lake.load(_long(), sort_by="id", load_columns=False, target_file_size=COUNT * 28)
     (path,) = lake.data_files()
     with lake.filesystem.open(path) as file:
         assert pq.read_metadata(file).num_row_groups > 1

@@ -34,7 +34,7 @@ def java_home(oldest: int, newest: int) -> Path:
             found.append(f"{version} in {home}")
     raise NoJavaError(
         f"needs Java {oldest} to {newest}, found {', '.join(found) or 'none'}; "
-        "`uv sync --group engines` brings Java 25, Debian's openjdk-17-jre-headless Java 17"
+        "`uv sync --group dev --group engines` brings Java 25, Debian's openjdk-17-jre-headless Java 17"
     )
 
 
