@@ -120,6 +120,37 @@ def replay(
     return Run(lake, f"{PIPELINE}{spec.name}", [resource], heard).finish()
 
 
+def waiting(lake: Lakehouse, table: str) -> tuple[int, int]:
+    """Rows in a table's quarantine that no replay has taken, and all rows there.
+
+    Raises:
+        TableError: The quarantine cannot be read.
+
+    Example:
+        >>> import tempfile, lakeload
+        >>> lake = lakeload.Lakehouse(tempfile.mkdtemp())
+        >>> report = lakeload.load([{"id": None}, {"id": 1}], lake, table="t", rules="id not null")
+        >>> waiting(lake, "t")
+        (1, 1)
+    """
+    name = f"{table}{QUARANTINE}"
+    if not lake.readable(name):
+        return (0, 0)
+    aside = lake.open(name, lake.readable(name)).load()
+    found = lake.readable(table)
+    state = lake.open(table, found).load() if found else None
+    checkpoint = lake.journal(f"{PIPELINE}{table}").checkpoint(table, table, state, aside)
+    taken = checkpoint.positions if checkpoint else {}
+    rows = _by_load(lake.table(name))
+    return sum(count for load, count in rows.items() if load not in taken), sum(rows.values())
+
+
+def _by_load(aside: LakeTable) -> dict[str, int]:
+    """Rows of a quarantine by the load that put them there."""
+    counted = aside.scan([LOAD_ID]).read_all().group_by(LOAD_ID).aggregate([([], "count_all")])
+    return dict(zip(*(column.to_pylist() for column in counted.columns), strict=True))
+
+
 class _Taken:
     """Rows of a quarantine that no replay has taken; once they are read, which loads they were of."""
 
@@ -138,8 +169,7 @@ class _Taken:
         aside = self._quarantine()
         if aside is None:
             return
-        counted = aside.scan([LOAD_ID]).read_all().group_by(LOAD_ID).aggregate([([], "count_all")])
-        rows = dict(zip(*(column.to_pylist() for column in counted.columns), strict=True))
+        rows = _by_load(aside)
         fresh = {load: str(count) for load, count in rows.items() if load not in since}
         if not fresh:
             return

@@ -104,6 +104,8 @@ def _brief(lake: Lakehouse, name: str) -> dict[str, Any]:
 
 def table_facts(lake: Lakehouse, name: str) -> dict[str, Any]:
     """Everything `lakeload inspect LAKE TABLE` shows, as JSON-able values."""
+    from lakeload.replays import waiting
+
     table, sides = lake.table(name), _sides(lake, name)
     layout = table.layout()
     return {
@@ -124,6 +126,7 @@ def table_facts(lake: Lakehouse, name: str) -> dict[str, Any]:
         "data_files": {form: _data_files(side) for form, side in sides.items()},
         "properties": {form: side.properties() for form, side in sides.items()},
         "catalogs": {form: list(said) for form, said in lake.drift(name).items()},
+        "quarantine": dict(zip(("waiting", "rows"), waiting(lake, name), strict=True)),
     }
 
 
@@ -182,6 +185,11 @@ def _print_table(out: Console, facts: Mapping[str, Any], limit: int) -> None:
             out.print(f"  {label.replace('_', ' ')} {', '.join(facts[label])}", markup=False)
     for form, said in facts["catalogs"].items():
         out.print(f"  {form} catalog: {'; '.join(said) or 'up to date'}", markup=False)
+    if facts["quarantine"]["rows"]:
+        waiting, rows = facts["quarantine"]["waiting"], facts["quarantine"]["rows"]
+        out.print(
+            f"  quarantine: {count(waiting, 'row')} to replay, {rows - waiting:,} replayed", markup=False
+        )
     _heading(out, "schema")
     _print_columns(
         out, [(c["name"], c["type"], "" if c["nullable"] else "required") for c in facts["schema"]]

@@ -66,6 +66,23 @@ def test_too_many_rows_put_aside_have_an_exit_code(folder: Path, most: str, code
     assert ll.Lakehouse("lake").table("t").count() == 1
 
 
+def test_inspect_tells_what_is_still_to_replay(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told() -> dict[str, int]:
+        capsys.readouterr()
+        assert main(["inspect", "lake", "t", "--json"]) == 0
+        found: dict[str, int] = json.loads(capsys.readouterr().out)["quarantine"]
+        return found
+
+    assert main([*LOAD, "--quiet"]) == 0
+    assert told() == {"waiting": 0, "rows": 0}
+    assert main([*LOAD, "--rule", "id not null", "--quiet"]) == 0
+    assert told() == {"waiting": 1, "rows": 1}
+    assert main(["replay", "lake", "t", "--quiet"]) == 0
+    assert told() == {"waiting": 0, "rows": 1}
+    assert main(["inspect", "lake", "t"]) == 0
+    assert "quarantine: 0 rows to replay, 1 replayed" in capsys.readouterr().out
+
+
 def test_what_happens_is_logged(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="lakeload"):
         assert main([*LOAD, "--log", "info", "--quiet"]) == 0
