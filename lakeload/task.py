@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pyarrow as pa
 
 from lakeload.errors import ConfigError, LakeloadError, SourceError, TableError
 from lakeload.model.changes import SchemaChange
-from lakeload.model.cursor import Checkpoint
+from lakeload.model.cursor import Checkpoint, Cursor
 from lakeload.model.files import DataFile
 from lakeload.model.layout import Layout
 from lakeload.model.mode import Overwrite
@@ -207,17 +207,7 @@ class _Run:
             children=task.children,
             learned=learned,
         )
-        hint = self._family.root.normalizer.hint
-        self._incremental = (
-            Incremental(
-                spec.cursor,
-                _start(task),
-                hint(spec.cursor.path),
-                refresh=isinstance(spec.mode, Overwrite),
-            )
-            if spec.cursor
-            else None
-        )
+        self._incremental = _incremental(task, self._family) if spec.cursor else None
         self._outputs: dict[str, _Output] = {}
         self._notes = Notes()
         self._seconds = {"extract": 0.0, "normalize": 0.0, "write": 0.0}
@@ -319,6 +309,24 @@ class _Run:
             options = replace(place.options, memory_budget=share)
             found = self._outputs[member.spec.name] = _Output(member, place.store, options)
         return found
+
+
+def _incremental(task: LoadTask, family: Family) -> Incremental:
+    """The filter of a resource with a cursor, which knows what the column is in the table."""
+    spec = task.resource.spec
+    cursor = cast("Cursor", spec.cursor)
+    kind = family.root.normalizer.hint(cursor.path)
+    replaced = isinstance(spec.mode, Overwrite) and spec.mode.whole
+    known = None if replaced else family.known()
+    if kind is None and known is not None and known.get_field_index(cursor.path) >= 0:
+        kind = known.field(cursor.path).type
+    return Incremental(
+        cursor,
+        _start(task),
+        kind,
+        lenient=spec.contract.outcome("types") in ("discard_value", "discard_row", "quarantine"),
+        refresh=isinstance(spec.mode, Overwrite),
+    )
 
 
 def _start(task: LoadTask) -> Checkpoint | None:

@@ -8,29 +8,22 @@ within the lag is remembered. Filters run over Arrow; rows are looked at one by 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 import math
-import re
-from collections.abc import Mapping
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakeload.errors import ConfigError, SourceError
-from lakeload.model.cursor import HASH_DIGITS, Checkpoint, Cursor, CursorValue
-from lakeload.model.naming import nearest
-from lakeload.model.rejection import SOURCE_ROW
-from lakeload.model.text import text_of
-from lakeload.sources.decode.conflict import excerpt
+from lakeload.errors import ConfigError
+from lakeload.model.cursor import Checkpoint, Cursor, CursorValue, parse_lag
+from lakeload.model.rejection import NUMBERED, SOURCE_ROW
+from lakeload.sources.cursor_values import CursorValues, column_at, plainly
+from lakeload.sources.row_hash import row_hashes
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_LAG = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*")
 _WINDOW_BYTES = 32 << 20
 """Rows kept whole for hashing at the end; beyond it they are hashed as they come."""
+_NUMBER = pa.field(SOURCE_ROW, pa.int64(), metadata=NUMBERED)
 
 
 class Incremental:
@@ -39,16 +32,18 @@ class Incremental:
     Args:
         cursor: What orders the rows, in the source's spelling.
         checkpoint: Where the last run stopped; `None` on the first.
-        kind: Type of the cursor's column, where one was declared. Text is compared as that, or as what the
-            position is, or, with a lag in time, as the ISO 8601 date or timestamp it is.
+        kind: Type of the cursor's column, where one was declared or the table has one.
+        lenient: A value that is none of the cursor's kind is judged by the contract: its row passes, is
+            remembered by its hash, and moves no position. Otherwise it is refused.
+        refresh: Read from the initial value and let every row pass; the position does not go back.
 
     Raises:
-        ConfigError: The lag cannot be read, or does not suit the cursor's values.
+        ConfigError: The lag does not suit the cursor's values, or the position is of another column.
 
     Example:
         >>> incremental = Incremental(Cursor("id"), Checkpoint(value=2))
-        >>> incremental.filter(pa.record_batch({"id": [1, 2, 3]})).to_pylist()
-        [{'id': 2}, {'id': 3}]
+        >>> incremental.filter(pa.record_batch({"id": [1, 2, 3]})).column("id").to_pylist()
+        [2, 3]
         >>> incremental.checkpoint().value
         3
     """
@@ -59,69 +54,118 @@ class Incremental:
         checkpoint: Checkpoint | None,
         kind: pa.DataType | None = None,
         *,
+        lenient: bool = False,
         refresh: bool = False,
     ) -> None:
-        self._kind = kind
-        self._refresh = refresh
-        self._initial = cursor.initial
-        self._path = cursor.path
-        self._lag: Any = _lag(cursor.lag)
-        self._old = checkpoint or Checkpoint()
-        self._value = self._old.value
-        self._rows = 0
+        self._path, self._refresh = cursor.path, refresh
+        self._lag: Any = parse_lag(cursor.lag)
+        self._old = old = checkpoint or Checkpoint()
+        if old.cursor is not None and plainly(old.cursor) != plainly(cursor.path):
+            raise ConfigError(
+                f"the position is of the cursor {old.cursor}, not of {cursor.path}",
+                column=cursor.path,
+                hint="Keep the cursor, or load with another pipeline name, which starts from the beginning.",
+            )
+        self._values = CursorValues(cursor, old.value, kind, lenient=lenient)
+        self._reached = None if old.value is None else self._values.position(old.value)
+        self._value: Any = self._reached
+        self._initial = cursor.initial if refresh or old.value is None else None
+        self._bound: Any = None if refresh else self._later(self._behind(self._reached), old.since)
         self._window: list[_Piece] = []
-        self.start: CursorValue | None = (
-            cursor.initial if refresh or self._old.value is None else self._behind(self._old.value)
-        )
+        self._unplaced = set[str]()
+        self._touched = False
+        self.rows = 0
+        """Rows that came."""
+        self.seen = 0
+        """Rows that did not pass."""
+        self.start: CursorValue | None = self._bound if self._initial is None else cursor.initial
 
     def filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The rows of the batch at or after the start that no earlier run has loaded.
 
         Raises:
-            SourceError: The cursor column is missing, null, NaN, or of another type than the position.
+            SourceError: The cursor column is missing, null, NaN, or of another kind than the position.
         """
         batch = _without_views(batch)
-        values = self._values(batch)
-        before, self._rows = self._rows, self._rows + batch.num_rows
-        self._refuse_gaps(values, before)
+        values = self._values.read(column_at(batch, self._path), self.rows)
+        before, self.rows = self.rows, self.rows + batch.num_rows
         if not batch.num_rows:
             return batch
-        if self.start is not None:
-            keep = pc.greater_equal(values, self._scalar(self.start, values.type))
-            if not pc.all(keep).as_py():
-                batch, values = batch.filter(keep), values.filter(keep)
-        if not batch.num_rows:
+        passing = self._passing(batch, values)
+        self.seen += batch.num_rows - len(passing)
+        if not self.seen:
             return batch
-        self._remember(batch, values)
-        return self._unseen(batch, values)
+        # Messages and the quarantine name rows by number, and from here on those are not in a row.
+        if SOURCE_ROW not in batch.schema.names:
+            batch = batch.append_column(_NUMBER, pa.arange(before + 1, before + 1 + batch.num_rows))
+        return batch if len(passing) == batch.num_rows else batch.take(passing)
 
     def checkpoint(self) -> Checkpoint:
         """Where this run stopped."""
-        if self._value is None:
+        if not self._touched and not self._unplaced:
             return self._old
         self._trim()
-        boundary = {digest for piece in self._window for digest in piece.digests()}
-        if self._old.value is not None and self._old.value >= self._behind(self._value):
-            boundary |= self._old.boundary
-        return Checkpoint(self._value, frozenset(boundary), self._old.positions)
+        old, reached = self._old, self._behind(self._value)
+        boundary = frozenset(digest for piece in self._window for digest in piece.digests())
+        if self._reached is not None and self._values.lifted(self._reached) >= reached:
+            boundary |= old.boundary
+        unplaced = old.unplaced | self._unplaced
+        if (self._value, boundary, unplaced) == (self._reached, old.boundary, old.unplaced):
+            return old
+        return Checkpoint(
+            self._value,
+            boundary,
+            old.positions,
+            cursor=self._path,
+            since=self._later(reached, old.since),
+            unplaced=unplaced,
+        )
 
-    def _unseen(self, batch: pa.RecordBatch, values: pa.Array) -> pa.RecordBatch:
-        if self._refresh or self._old.value is None or not self._old.boundary:
-            return batch
-        maybe = pc.less_equal(values, self._scalar(self._old.value, values.type))
+    def _passing(self, batch: pa.RecordBatch, values: pa.Array) -> pa.Array:
+        """Indices of the rows that pass, in order."""
+        after = values.is_valid()
+        start = self._start()
+        if start is not None:
+            after = pc.and_(
+                after, pc.fill_null(pc.greater_equal(values, self._scalar(start, values.type)), False)
+            )
+        indices = pc.indices_nonzero(after)
+        there = values if len(indices) == len(values) else values.take(indices)
+        if len(indices):
+            self._remember(batch if there is values else batch.take(indices), there)
+        fresh = indices.filter(self._unseen(batch, indices, there))
+        if not values.null_count:
+            return fresh
+        lost = pc.indices_nonzero(values.is_null())
+        hashes = row_hashes(batch.take(lost))
+        self._unplaced.update(hashes)
+        known = pa.array(
+            [not self._refresh and digest in self._old.unplaced for digest in hashes], pa.bool_()
+        )
+        return pa.concat_arrays([fresh, lost.filter(pc.invert(known))]).sort()
+
+    def _start(self) -> Any:
+        if self._initial is not None:
+            return self._values.initial(self._initial)
+        return self._values.lifted(self._bound)
+
+    def _unseen(self, batch: pa.RecordBatch, indices: pa.Array, values: pa.Array) -> pa.Array:
+        """Which of these rows no earlier run has loaded."""
+        everything = pa.repeat(pa.scalar(value=True), len(indices))
+        if self._refresh or self._reached is None or not self._old.boundary:
+            return everything
+        maybe = pc.less_equal(values, self._scalar(self._values.lifted(self._reached), values.type))
         if not pc.any(maybe).as_py():
-            return batch
-        indices = pc.indices_nonzero(maybe)
-        rows = _rows(batch.take(indices))
-        known = [row_hash(row)[:HASH_DIGITS] in self._old.boundary for row in rows]
-        seen = indices.filter(pa.array(known, pa.bool_()))
-        if not len(seen):
-            return batch
-        everything = pa.arange(0, batch.num_rows)
-        return batch.filter(pc.invert(pc.is_in(everything, seen.cast(everything.type))))
+            return everything
+        hashes = row_hashes(batch.take(indices.filter(maybe)))
+        return pc.replace_with_mask(
+            everything, maybe, pa.array([h not in self._old.boundary for h in hashes])
+        )
 
     def _remember(self, batch: pa.RecordBatch, values: pa.Array) -> None:
+        self._touched = True
         largest = _python(pc.max(values))
+        self._value = self._values.lifted(self._value)
         if self._value is None or largest > self._value:
             self._value = largest
         near = pc.greater_equal(values, self._scalar(self._behind(self._value), values.type))
@@ -133,8 +177,10 @@ class Incremental:
         """Drop rows that have fallen behind the boundary; hash those that weigh too much."""
         kept = []
         for piece in self._window:
-            bound = self._scalar(self._behind(self._value), piece.values.type)
-            near = pc.greater_equal(piece.values, bound)
+            values = piece.values
+            if pa.types.is_date(values.type) and isinstance(self._value, dt.datetime):
+                values = values.cast(pa.timestamp("us"))
+            near = pc.greater_equal(values, self._scalar(self._behind(self._value), values.type))
             if pc.all(near).as_py():
                 kept.append(piece)
             elif pc.any(near).as_py():
@@ -143,40 +189,12 @@ class Incremental:
         if sum(piece.nbytes for piece in kept) > _WINDOW_BYTES:
             self._window = [piece.hashed() for piece in kept]
 
-    def _values(self, batch: pa.RecordBatch) -> pa.Array:
-        values = _column(batch, self._path)
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
-        if pa.types.is_string_view(values.type) or pa.types.is_large_string(values.type):
-            values = values.cast(pa.string())
-        if pa.types.is_string(values.type):
-            values = self._of_text(values)
-        if pa.types.is_timestamp(values.type) and values.type.unit != "us":
-            # Positions are kept in µs; finer rows that share one are told apart by hash.
-            values = values.cast(pa.timestamp("us", values.type.tz), safe=False)
-        return values
-
-    def _of_text(self, values: pa.Array) -> pa.Array:
-        """Text as the moments it tells, where moments are what is compared."""
-        position = self._initial if self._value is None else self._value
-        if position is not None:
-            families = [_family(position)]
-        elif self._kind is not None:
-            families = [_family_of(self._kind)]
-        else:
-            families = list(_MOMENTS) if isinstance(self._lag, dt.timedelta) else []
-        for family in families:
-            if family in _MOMENTS:
-                with suppress(pa.ArrowInvalid):
-                    return values.cast(_MOMENTS[family])
-        return values
-
-    def _refuse_gaps(self, values: pa.Array, before: int) -> None:
-        for what, holes in (("null", values.is_null()), ("NaN", _nan(values))):
-            if holes is not None and pc.any(holes).as_py():
-                row = before + pc.index(holes, pa.scalar(True)).as_py() + 1
-                hint = "Filter such rows out in the source, or choose a cursor that every row has."
-                raise SourceError(f"the cursor is {what}", column=self._path, row=row, hint=hint)
+    def _later(self, one: Any, other: Any) -> Any:
+        """The later of two places, either of which may not be known."""
+        if one is None or other is None:
+            return other if one is None else one
+        other = self._values.position(other)
+        return max(self._values.lifted(one), self._values.lifted(other))
 
     def _behind(self, value: Any) -> Any:
         """The value minus the lag."""
@@ -198,33 +216,21 @@ class Incremental:
     def _minus_lag(self, value: Any) -> Any:
         if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
             return value - dt.timedelta(days=math.ceil(self._lag / dt.timedelta(days=1)))
-        if isinstance(value, Decimal):
-            return value - Decimal(str(self._lag))
+        if isinstance(value, Decimal) or isinstance(self._lag, Decimal):
+            return Decimal(str(value)) - Decimal(str(self._lag))
         if isinstance(value, int):
             return max(value - self._lag, -(2**63))
         return value - self._lag
 
     def _scalar(self, value: object, kind: pa.DataType) -> pa.Scalar:
-        if _family(value) != _family_of(kind):
-            raise SourceError(
-                f"the cursor column is {kind}, the position is {_family(value)} {excerpt(value)}",
-                column=self._path,
-                hint="Make the column what it was when the position was stored, or declare its type.",
-            )
         try:
             # Not in the column's own type, which may be narrower than the position.
-            return pa.scalar(value, _comparable(kind, value))
+            return pa.scalar(
+                value, None if pa.types.is_integer(kind) and not isinstance(value, int) else kind
+            )
         except (pa.ArrowException, OverflowError, TypeError, ValueError):
             huge = isinstance(value, int) and value >= 2**63
             return pa.scalar(value, pa.uint64() if huge else None)
-
-
-_MOMENTS: dict[str, pa.DataType] = {
-    "timestamp with zone": pa.timestamp("us", "UTC"),
-    "date": pa.date32(),
-    "timestamp without zone": pa.timestamp("us"),
-}
-"""Types of moments by the family of their values; each reads less text than the next."""
 
 
 class _Piece:
@@ -251,52 +257,8 @@ class _Piece:
 
     def digests(self) -> list[str]:
         if self._rows is not None:
-            return [row_hash(row)[:HASH_DIGITS] for row in _rows(self._rows)]
+            return row_hashes(self._rows)
         return [] if self._hashes is None else self._hashes.to_pylist()
-
-
-def row_hash(row: Mapping[str, object]) -> str:
-    """Hash of a row's content: the same for the same values whatever the order of keys and machine.
-
-    Nulls do not count, so that a row keeps its hash when columns are added later. Values count by their
-    canonical text (`model.text`), so that it does when a column is widened, or becomes text or a map.
-
-    Example:
-        >>> row_hash({"a": 1, "b": None}) == row_hash({"a": 1.0}) == row_hash({"a": "1"})
-        True
-    """
-    text = json.dumps(_canonical(row), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _canonical(value: object) -> object:
-    if isinstance(value, str):
-        value = _nested(value)
-    if isinstance(value, Mapping):
-        items = ((str(key), _canonical(item)) for key, item in value.items())
-        return {key: item for key, item in items if item is not None and item != {}}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    return value if value is None or isinstance(value, str) else text_of(value)
-
-
-def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """The rows as Python values, without their numbers, which change from run to run."""
-    if SOURCE_ROW in batch.schema.names:
-        batch = batch.drop_columns([SOURCE_ROW])
-    rows: list[dict[str, Any]] = batch.to_pylist(maps_as_pydicts="lossy")
-    return rows
-
-
-def _nested(text: str) -> object:
-    """The object or list whose canonical text this is; any other text as it is."""
-    if text[:1] not in ("{", "["):
-        return text
-    try:
-        value = json.loads(text)
-        return value if text_of(value) == text else text
-    except (ValueError, RecursionError):
-        return text
 
 
 def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -318,70 +280,6 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _column(batch: pa.RecordBatch, path: str) -> pa.Array:
-    found = batch.schema.get_all_field_indices(path)
-    if len(found) == 1:
-        return batch.column(found[0])
-    head, _, rest = path.partition(".")
-    indices = batch.schema.get_all_field_indices(head) if rest else []
-    if len(indices) == 1:
-        values = batch.column(indices[0])
-        for name in rest.split("."):
-            if not pa.types.is_struct(values.type) or values.type.get_field_index(name) < 0:
-                break
-            values = pc.struct_field(values, name)
-        else:
-            return values
-    alike = [name for name in batch.schema.names if _plainly(name) == _plainly(path)]
-    if len(alike) == 1 and alike[0] != path:  # spelled as in the table
-        return _column(batch, alike[0])
-    names = ", ".join(batch.schema.names[:20])
-    hint = f"{nearest(path, batch.schema.names)} The columns are {names}."
-    raise SourceError("the cursor column is missing", column=path, hint=hint.strip())
-
-
-def _plainly(name: str) -> str:
-    """The name without what naming adds and takes."""
-    return "".join(filter(str.isalnum, name)).lower()
-
-
-def _nan(values: pa.Array) -> pa.Array | None:
-    return pc.fill_null(pc.is_nan(values), False) if pa.types.is_floating(values.type) else None
-
-
-def _lag(lag: str | float | None) -> dt.timedelta | float | None:
-    if lag is None or isinstance(lag, int | float):
-        return lag
-    parts = _LAG.fullmatch(lag)
-    if parts is None:
-        raise ConfigError(f"cannot read the lag {lag!r}", hint="Write 90s, 15m, 1h, 2d, or a number.")
-    return dt.timedelta(**{_UNITS[parts[2]]: float(parts[1])})
-
-
 def _python(value: pa.Scalar) -> Any:
     found = value.as_py()
     return found.astimezone(dt.UTC) if isinstance(found, dt.datetime) and found.tzinfo else found
-
-
-def _family(value: object) -> str:
-    if isinstance(value, dt.datetime):
-        return "timestamp with zone" if value.tzinfo else "timestamp without zone"
-    if isinstance(value, dt.date):
-        return "date"
-    return "number" if isinstance(value, int | float | Decimal) else type(value).__name__
-
-
-def _family_of(kind: pa.DataType) -> str:
-    if pa.types.is_timestamp(kind):
-        return "timestamp with zone" if kind.tz else "timestamp without zone"
-    if pa.types.is_date(kind):
-        return "date"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "number"
-    return "str" if pa.types.is_string(kind) else str(kind)
-
-
-def _comparable(kind: pa.DataType, value: object) -> pa.DataType | None:
-    if pa.types.is_integer(kind) and not isinstance(value, int):
-        return None
-    return kind

@@ -22,7 +22,7 @@ from lakeload.model.files import ColumnStats, DataFile
 from lakeload.model.layout import Layout
 from lakeload.model.schema import assign_ids
 from lakeload.model.table import TableState
-from lakeload.sources.incremental import row_hash
+from lakeload.sources.row_hash import row_hash
 from lakeload.write.store import Store
 
 AT = dt.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=dt.UTC)

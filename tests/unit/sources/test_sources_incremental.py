@@ -1,4 +1,5 @@
 import datetime as dt
+import itertools
 from decimal import Decimal
 
 import polars as pl
@@ -10,14 +11,21 @@ from hypothesis import strategies as st
 from lakeload.errors import ConfigError, SourceError
 from lakeload.model.cursor import HASH_DIGITS, Checkpoint, Cursor
 from lakeload.model.rejection import SOURCE_ROW
-from lakeload.sources.incremental import Incremental, row_hash
+from lakeload.sources.incremental import Incremental
+from lakeload.sources.row_hash import row_hash
 
 
 def run(cursor, checkpoint, *batches):
     """One load: the rows it takes, and where it stops."""
     incremental = Incremental(cursor, checkpoint)
-    taken = [row for batch in batches for row in incremental.filter(batch).to_pylist()]
+    passed = [incremental.filter(batch) for batch in batches]
+    taken = [row for batch in passed for row in plain(batch).to_pylist()]
     return taken, incremental.checkpoint()
+
+
+def plain(batch):
+    """Without the numbers of the rows."""
+    return batch.drop_columns([SOURCE_ROW]) if SOURCE_ROW in batch.schema.names else batch
 
 
 def batch(rows, **types):
@@ -204,7 +212,6 @@ def test_a_missing_cursor_column_is_refused_with_those_there_are(path):
         (dt.datetime(2024, 1, 1), [hour(1)]),
         (hour(1), [dt.datetime(2024, 1, 1)]),
         ("2024-01-01", [hour(1)]),
-        (1, ["1"]),
         ("1", [1]),
         (dt.date(2024, 1, 1), [hour(1)]),
     ],
@@ -329,5 +336,227 @@ def test_text_is_compared_as_what_the_position_is():
     incremental = Incremental(Cursor("at"), Checkpoint(value=hour(11)))
     rows = pa.record_batch({"at": ["2024-01-01T12:30:00+02:00", "2024-01-01T11:30:00Z"]})
     assert incremental.filter(rows).num_rows == 1
-    as_text = Incremental(Cursor("at"), Checkpoint(value="2024-01-01T12:00:00Z"))
-    assert as_text.filter(rows).num_rows == 1
+    of_text = Incremental(Cursor("at", type="text"), Checkpoint(value="2024-01-01T12:00:00Z"))
+    assert of_text.filter(rows).num_rows == 1
+    assert run(Cursor("n"), Checkpoint(value=9), batch([{"n": "10"}, {"n": "8"}]))[0] == [{"n": "10"}]
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        ("2024-03-01T10:00:00Z", "2024-03-01T10:00:00.500Z"),
+        ("2024-03-01T10:00:00.9Z", "2024-03-01T10:00:00.95Z"),
+        ("2024-03-01T10:00:00+02:00", "2024-03-01T09:30:00Z"),
+        ("2024-03-01T10:00:00Z", "2024-03-01 11:00:00Z"),
+        ("2024-03-01 11:00:00", "2024-03-01T10:00:00.123456789"),
+        ("2024-03-01T10:00:00-11:00", "2024-03-01T22:00:00+00:00"),
+        ("2024-03-01T10:00:00z", "2024-03-01t11:00:00Z"),
+        ("2024-03-01T10:00Z", "2024-03-01T10:00:01Z"),
+        ("2024-03-01T10:00:00+0200", "2024-03-01T10:00:00+01"),
+        ("2024-03-01T10:00:00,5Z", "2024-03-01T10:00:00.6Z"),
+        ("2024-03-01", "2024-03-01T00:00:01"),
+        ("2024-03-01T10:00:00", "2024-03-02"),
+        ("2024-02-29 23:59:59 Z", "2024-03-01T00:00:00Z"),
+    ],
+)
+def test_iso_text_is_compared_as_the_moments_it_tells(first, later):
+    early, late = sorted(
+        (first, later),
+        key=lambda text: dt.datetime.fromisoformat(text.replace(" Z", "Z").replace("z", "Z")).timestamp(),
+    )
+    _, stop = run(Cursor("at"), None, batch([{"at": early}]))
+    assert run(Cursor("at"), stop, batch([{"at": early}, {"at": late}]))[0] == [{"at": late}]
+    _, stop = run(Cursor("at"), None, batch([{"at": late}]))
+    assert run(Cursor("at"), stop, batch([{"at": early}]))[0] == []
+
+
+UTC, NAIVE = pa.timestamp("us", "UTC"), pa.timestamp("us")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (pa.array([1]), pa.array(["x"])),
+        (pa.array(["x"]), pa.array([1])),
+        (pa.array([1], UTC), pa.array([2], NAIVE)),
+        (pa.array([1], NAIVE), pa.array([2], UTC)),
+        (pa.array([1], pa.date32()), pa.array([2], UTC)),
+        (pa.array([1]), pa.array([2], UTC)),
+        (pa.array(["2024-01-01"]), pa.array(["n/a"])),
+        (pa.array(["n/a"]), pa.array(["2024-01-01"])),
+        (pa.array(["2024-01-01T00:00:00Z"]), pa.array(["2024-01-02T00:00:00"])),
+        (pa.array(["2024-01-01T00:00:00"]), pa.array(["2024-01-02T00:00:00Z"])),
+        (pa.array(["2024-02-28"]), pa.array(["2024-02-30"])),
+        (pa.array(["a"]), pa.array([b"b"])),
+    ],
+    ids=str,
+)
+def test_another_kind_of_value_is_refused_with_its_row_wherever_it_comes(one, other):
+    def taken(*runs):
+        stop = None
+        for batches in runs:
+            stop = run(Cursor("c"), stop, *(pa.record_batch({"c": values}) for values in batches))[1]
+
+    tries = [[[one, other]], [[one], [other]]]
+    if one.type == other.type:
+        tries.append([[pa.concat_arrays([one, other])]])
+    for runs in tries:
+        with pytest.raises(SourceError, match="cursor") as caught:
+            taken(*runs)
+        assert caught.value.column == "c"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([True]),
+        pa.array([[1]]),
+        pa.array([{"a": 1}]),
+        pa.array([b"x"]),
+        pa.array([1], pa.time64("us")),
+        pa.array([1], pa.duration("us")),
+        pa.array([10**7], pa.date32()),
+        pa.array([10**17], pa.timestamp("s")),
+        pa.array([-(10**17)], NAIVE),
+    ],
+    ids=lambda array: str(array.type),
+)
+def test_a_column_that_orders_nothing_is_refused(values):
+    with pytest.raises(SourceError, match=r"cursor|order rows"):
+        run(Cursor("c"), None, pa.record_batch({"c": values}))
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind", "reached"),
+    [
+        (["2024-01-01T10:00:00Z", "n/a"], UTC, hour(10)),
+        (["n/a", "2024-01-01T10:00:00Z"], UTC, hour(10)),
+        (["2024-01-01T10:00:00Z", "9999-99-99T00:00:00Z"], UTC, hour(10)),
+        (["2024-01-01T10:00:00Z", "2024-01-01T11:00:00"], UTC, hour(10)),
+        (["7", "z"], pa.int64(), 7),
+        (["7", "99999999999999999999"], pa.int64(), 7),
+        (["7", "7.5"], pa.int32(), 7),
+        (["1.25", "NaN"], pa.decimal128(10, 2), Decimal("1.25")),
+        (["2024-05-01", ""], pa.date32(), dt.date(2024, 5, 1)),
+    ],
+)
+def test_a_value_the_column_does_not_take_moves_no_position_and_comes_once(texts, kind, reached):
+    data = batch([{"c": text} for text in texts])
+    incremental = Incremental(Cursor("c"), None, kind, lenient=True)
+    assert incremental.filter(data).num_rows == 2
+    stop = incremental.checkpoint()
+    assert stop.value == reached
+    again = Incremental(Cursor("c"), stop, kind, lenient=True)
+    assert again.filter(data).num_rows == 0
+    assert again.checkpoint() == stop
+    assert again.seen == 2
+
+
+def test_values_of_a_column_typed_already_that_do_not_fit_move_no_position():
+    incremental = Incremental(Cursor("c"), None, pa.int64(), lenient=True)
+    incremental.filter(pa.record_batch({"c": [1.0, 1e300, 2.5, 2.0]}))
+    assert incremental.checkpoint().value == 2
+
+
+def test_a_longer_lag_takes_no_row_twice_and_a_shorter_one_loses_none():
+    rows = [{"id": i} for i in range(10)]
+    _, stop = run(Cursor("id"), None, batch(rows))
+    for lag in (5, 2, 7, None, 3):
+        taken, stop = run(Cursor("id", lag=lag), stop, batch(rows))
+        assert taken == []
+    assert run(Cursor("id", lag=3), stop, batch([*rows, {"id": 10}]))[0] == [{"id": 10}]
+
+
+def test_the_position_of_another_column_is_refused():
+    _, stop = run(Cursor("updatedAt"), None, batch([{"updatedAt": 5, "id": 1}]))
+    with pytest.raises(ConfigError, match="of the cursor updatedAt, not of id"):
+        Incremental(Cursor("id"), stop)
+    assert Incremental(Cursor("updated_at"), stop).start == 5
+
+
+@pytest.mark.parametrize(
+    ("initial", "values", "taken"),
+    [
+        ("2", [1, 2], [2]),
+        (2.5, [2, 3], [3]),
+        ("2024-01-01T11:00:00Z", [hour(10), hour(11)], [hour(11)]),
+        ("2024-01-01", [hour(0), hour(11)], [hour(0), hour(11)]),
+        (dt.date(2024, 1, 2), [hour(11)], []),
+        ("2024-01-02", [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2)], [dt.datetime(2024, 1, 2)]),
+        (dt.datetime(2024, 1, 2), [dt.date(2024, 1, 1), dt.date(2024, 1, 2)], [dt.date(2024, 1, 2)]),
+        ("b", ["a", "b"], ["b"]),
+        (
+            "2024-01-01T11:00:00+01:00",
+            ["2024-01-01T09:00:00Z", "2024-01-01T10:00:00Z"],
+            ["2024-01-01T10:00:00Z"],
+        ),
+    ],
+)
+def test_the_initial_value_may_be_text(initial, values, taken):
+    found, _ = run(Cursor("c", initial=initial), None, batch([{"c": value} for value in values]))
+    assert [row["c"] for row in found] == taken
+
+
+@pytest.mark.parametrize(
+    ("initial", "values"),
+    [
+        ("x", [1]),
+        ("2024-01-01T10:00:00", [hour(1)]),
+        (5, ["a"]),
+        (hour(1), [dt.date(2024, 1, 1)]),
+        (5, [hour(1)]),
+    ],
+)
+def test_an_initial_value_of_another_kind_is_refused(initial, values):
+    with pytest.raises(ConfigError, match="cannot start at"):
+        run(Cursor("c", initial=initial), None, batch([{"c": value} for value in values]))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lag": -1}, {"lag": True}, {"lag": [1]}, {"lag": float("nan")}, {"lag": float("inf")}, {"lag": "-5m"},
+        {"lag": dt.timedelta(-1)}, {"lag": "999999999999w"}, {"initial": True}, {"initial": [1]}, {"initial": float("nan")},
+        {"initial": b"x"}, {"type": "date"}, {"path": ""}, {"path": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_cursor_that_cannot_be_is_refused(options):
+    with pytest.raises(ConfigError):
+        Cursor(**({"path": "c"} | options))
+
+
+POOL = [
+    "2024-05-01",
+    "2024-05-02T10:00:00",
+    "2024-05-02 10:00:00.5",
+    "2024-05-02T10:00:00Z",
+    "2024-05-02T10:00:00+02:00",
+    "n/a",
+    "7",
+]
+
+
+@given(
+    st.lists(st.sampled_from(POOL), min_size=1, max_size=5),
+    st.sets(st.integers(1, 4)),
+    st.booleans(),
+    st.sampled_from([None, "timestamp", "text"]),
+)
+def test_blocks_of_the_data_never_show(texts, cuts, lenient, told):
+    def outcome(pieces):
+        incremental = Incremental(Cursor("c", type=told), None, lenient=lenient)
+        try:
+            rows = [
+                row
+                for piece in pieces
+                for row in plain(incremental.filter(batch([{"c": t} for t in piece]))).to_pylist()
+            ]
+        except SourceError:
+            return "refused"
+        stop = incremental.checkpoint()
+        return rows, stop.value, stop.boundary, stop.unplaced
+
+    bounds = [0, *sorted(cut for cut in cuts if cut < len(texts)), len(texts)]
+    pieces = [texts[a:b] for a, b in itertools.pairwise(bounds)]
+    assert outcome(pieces) == outcome([texts])
