@@ -55,15 +55,15 @@ def run_hooks(hooks: Iterable[Hook], events: Sequence[SchemaEvent], *, before: b
     if not events:
         return warnings
     for hook in hooks:
-        if bool(getattr(hook, "before_publish", False)) != before:
-            continue
         if before:
-            hook(events)
+            if getattr(hook, "before_publish", False):
+                hook(events)
             continue
         try:
-            hook(events)
+            if not getattr(hook, "before_publish", False):
+                hook(events)
         except Exception as error:  # noqa: BLE001 - the rows are published; no hook may fail the load
-            warnings.append(f"the schema change hook {_name(hook)} failed: {_reason(error)}")
+            warnings.append(f"the schema change hook {_name(hook)} failed: {reason(error)}")
             _LOGGER.warning("%s", warnings[-1])
     return warnings
 
@@ -341,12 +341,19 @@ def _public(url: str) -> str:
 
 
 def _name(hook: Hook) -> str:
-    named = getattr(hook, "__qualname__", None)
-    return named if isinstance(named, str) else repr(hook)
+    try:
+        named = getattr(hook, "__qualname__", None)
+        return named if isinstance(named, str) else repr(hook)
+    except Exception:  # noqa: BLE001 - a warning must not fail over the words it is made of
+        return type(hook).__name__
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What went wrong, in one line, whatever the error makes of itself."""
     if isinstance(error, LakeloadError):
         return str(error)
-    lines = str(error).strip().splitlines()
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # noqa: BLE001 - as above
+        lines = []
     return f"{type(error).__name__}{f': {lines[0]}' if lines else ''}"

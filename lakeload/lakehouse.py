@@ -228,6 +228,8 @@ class Lakehouse:
                 self._sync(name, replace=False)
             except LakeloadError as error:
                 failed[name] = error
+            except Exception as error:  # noqa: BLE001 - the rows are published; no catalog may hold that up
+                failed[name] = CatalogError(f"the entry cannot be made: {type(error).__name__}", table=name)
         return failed
 
     def register(self, name: str, *, replace: bool = False) -> tuple[str, ...]:

@@ -128,8 +128,8 @@ class Part:
             pipeline=pipeline,
         )
 
-    def report(self) -> TableReport:
-        """What the run did to the table."""
+    def report(self, version: Mapping[str, int | None]) -> TableReport:
+        """What the run did to the table, which is at these versions by format."""
         files = () if self.repeated else self.result.files
         tally = self.task.tally
         told = {
@@ -140,18 +140,20 @@ class Part:
             "rules": dict(self.task.rules),
             "notes": self.task.notes,
         }
+        counts = {"rows_read": self.task.read, "rows_seen": self.task.seen}
         return TableReport(
             rows=0 if self.repeated else self.result.rows,
             files=len(files),
             bytes=sum(file.size for file in files),
             schema_changes=self.result.changes,
             created=self.state is None and self.changeset is not None,
-            version=_versions(self.table),
+            version=version,
             repeated=self.repeated,
             folded=self.folded,
             unregistered=str(self.unregistered) if self.unregistered else None,
             kept=self.kept,
             seconds=self.seconds,
+            **(counts if self.is_root else {}),  # type: ignore[arg-type]  # by name
             **(told if self.is_root and not self.repeated else {}),  # type: ignore[arg-type]  # by name
         )
 
@@ -283,7 +285,8 @@ def child_tables(
     return tuple(found)
 
 
-def _versions(table: Table) -> dict[str, int | None]:
+def versions(table: Table) -> dict[str, int | None]:
+    """The table's newest version, by format."""
     state = table.load()
     if state is None:
         return {}

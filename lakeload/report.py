@@ -34,6 +34,8 @@ class TableReport:
         kept: True when an overwrite brought no row and left the table as it was.
         seconds: Seconds per stage (`extract`, `normalize`, `write`, `commit`, `fold`), as the thread that
             joins the stages waited for them; on the resource's own table.
+        rows_read: Rows the source gave; on the resource's own table, as all that follow.
+        rows_seen: Those among them that the cursor says an earlier load had.
         discarded_rows: Rows of the source the contract or a rule dropped.
         discarded_values: Values the contract dropped from rows that were loaded.
         quarantined_rows: Rows of the source put aside in `<table>__quarantine`.
@@ -57,6 +59,8 @@ class TableReport:
     unregistered: str | None = None
     kept: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
+    rows_read: int = 0
+    rows_seen: int = 0
     discarded_rows: int = 0
     discarded_values: int = 0
     quarantined_rows: int = 0
@@ -76,6 +80,7 @@ class RunReport:
         tables: By table name.
         seconds: Seconds from start to end.
         recovered: Load id of an earlier, unfinished load that was completed first.
+        recovered_rows: Rows that load added, by table; not part of `rows`, which count this run's own.
         schema_changes: What changed in the schemas of all tables, created tables included.
         warnings: What went wrong without harm to the load, such as a hook that failed.
 
@@ -91,6 +96,7 @@ class RunReport:
     tables: Mapping[str, TableReport]
     seconds: float
     recovered: str | None = None
+    recovered_rows: Mapping[str, int] = field(default_factory=dict)
     schema_changes: tuple[SchemaEvent, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -102,6 +108,7 @@ class RunReport:
             "sequence": self.sequence,
             "seconds": round(self.seconds, 3),
             "recovered": self.recovered,
+            "recovered_rows": dict(self.recovered_rows),
             "tables": {name: _table(report) for name, report in self.tables.items()},
             "schema_changes": [event.to_dict() for event in self.schema_changes],
             "warnings": list(self.warnings),
@@ -146,7 +153,9 @@ class RunReport:
         )
         lines = [f"  {name}: {_line(report)}" for name, report in self.tables.items()]
         if self.recovered:
-            lines.insert(0, f"  completed the unfinished load {self.recovered} first")
+            lines.insert(
+                0, f"  completed the unfinished load {self.recovered} first{added(self.recovered_rows)}"
+            )
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join([head, *lines])
 
@@ -163,6 +172,8 @@ def _table(report: TableReport) -> dict[str, Any]:
         "folded": report.folded,
         "unregistered": report.unregistered,
         "kept": report.kept,
+        "rows_read": report.rows_read,
+        "rows_seen": report.rows_seen,
         "discarded_rows": report.discarded_rows,
         "discarded_values": report.discarded_values,
         "quarantined_rows": report.quarantined_rows,
@@ -179,6 +190,8 @@ def _line(report: TableReport) -> str:
         parts.append("created")
     parts += [f"{name} version {version}" for name, version in report.version.items()]
     parts += [str(change) for change in report.schema_changes]
+    if report.rows_seen:
+        parts.append(f"{_count(report.rows_read, 'row')} read, {_count(report.rows_seen, 'row')} seen before")
     if report.discarded_rows:
         parts.append(f"{_count(report.discarded_rows, 'row')} discarded")
     if report.discarded_values:
@@ -194,6 +207,17 @@ def _line(report: TableReport) -> str:
     if report.unregistered:
         parts.append(f"not registered: {report.unregistered}")
     return ", ".join(parts) + "".join(f"\n    {note}" for note in report.notes)
+
+
+def added(rows: Mapping[str, int]) -> str:
+    """Rows by table, in words.
+
+    Example:
+        >>> added({"t": 1})
+        ': 1 row into t'
+    """
+    text = ", ".join(f"{_count(number, 'row')} into {name}" for name, number in rows.items())
+    return f": {text}" if text else ""
 
 
 def _count(number: int, noun: str) -> str:

@@ -10,25 +10,30 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 from lakeload.commit.descriptor import Descriptor
 from lakeload.commit.journal import Journal, taken
-from lakeload.commit.lake import publish_load, recover
+from lakeload.commit.lake import Recovered, publish_load, recover
 from lakeload.commit.plan import plan
 from lakeload.commit.position import Position, Standing
 from lakeload.commit.widen import widen_files
 from lakeload.errors import LakeloadError
-from lakeload.hooks import Hook, run_hooks
+from lakeload.hooks import Hook, reason, run_hooks
 from lakeload.lakehouse import Lakehouse
 from lakeload.maintain.fold import fold
 from lakeload.model.changes import Token
-from lakeload.model.progress import Progress
-from lakeload.part import Loading, Part
-from lakeload.report import RunReport
+from lakeload.model.progress import Progress, Stage
+from lakeload.part import Loading, Part, versions
+from lakeload.report import RunReport, TableReport
 from lakeload.sources.resource import Resource
 
 _LOGGER = logging.getLogger("lakeload")
+Result = TypeVar("Result")
+
 _NUMBERS_TRIED = 20
 """How many sequence numbers a run that may share its pipeline tries before it gives up."""
 
@@ -65,6 +70,8 @@ class Run:
         self._at = lake.now()
         self._load_id = f"{self._at:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(4)}"
         self._recording = False
+        self._recovered: list[Recovered] = []
+        self._warnings: list[str] = []
 
     def finish(self) -> RunReport:
         """Do it all.
@@ -75,7 +82,7 @@ class Run:
         start = time.perf_counter()
         _LOGGER.info("pipeline %s begins load %s into %r", self._pipeline, self._load_id, self._lake)
         journal = self._lake.journal(self._pipeline)
-        recovered = recover(journal, self._lake)
+        recovered = self._recover(journal)
         parts: list[Part] = []
         try:
             loading = Loading(self._lake, self._load_id, self._at, self._progress)
@@ -95,22 +102,48 @@ class Run:
             raise
         if descriptor is not None:
             self._publish(journal, descriptor, parts)
-            self._fold(parts)
+            for part in parts:
+                self._safely(f"folding {part.name} failed", partial(self._fold, part))
         else:
             self._note(parts, self._lake.sync([*(part.name for part in parts), *journal.unregistered()]))
         report = RunReport(
             pipeline=self._pipeline,
             load_id=self._load_id,
             sequence=descriptor.sequence if descriptor else None,
-            tables={part.name: part.report() for part in sorted(parts, key=lambda part: not part.is_root)},
+            tables=self._reports(parts),
             seconds=time.perf_counter() - start,
-            recovered=recovered.load_id if recovered else None,
-            schema_changes=changes,
-            warnings=tuple(run_hooks(self._hooks, changes, before=False)),
+            recovered=self._recovered[-1].load_id if self._recovered else None,
+            recovered_rows=_added(self._recovered),
+            schema_changes=(*(event for one in self._recovered for event in one.changes), *changes),
+            warnings=(*self._warnings, *run_hooks(self._hooks, changes, before=False)),
         )
         for line in str(report).splitlines():
             _LOGGER.info("%s", line.strip())
         return report
+
+    def _recover(self, journal: Journal) -> Recovered | None:
+        """Complete an unfinished load; its writer did not live to tell of its changes."""
+        found = recover(journal, self._lake)
+        if found is not None:
+            self._recovered.append(found)
+            self._warnings += run_hooks(self._hooks, found.changes, before=False)
+        return found
+
+    def _safely(self, failed: str, step: Callable[[], Result]) -> Result | None:
+        """What may fail the load no more: its rows are published, and would come twice if it ran again."""
+        try:
+            return step()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rows are published
+            self._warnings.append(f"{failed}: {reason(error)}")
+            _LOGGER.warning("%s", self._warnings[-1])
+            return None
+
+    def _reports(self, parts: Sequence[Part]) -> dict[str, TableReport]:
+        found = {}
+        for part in sorted(parts, key=lambda part: not part.is_root):
+            at = self._safely(f"reading {part.name} again failed", partial(versions, part.table))
+            found[part.name] = part.report(at or {})
+        return found
 
     def _plan(self, parts: Sequence[Part]) -> None:
         """Decide what happens to every table.
@@ -141,16 +174,16 @@ class Run:
             descriptor = self._describe(journal, parts)
             if descriptor is None:
                 return journal, None
-            # An interrupt from here on may leave the descriptor written: the files must stay.
-            self._recording = True
             for name in descriptor.changes:
                 self._progress.advance("commit", name)
+            # An interrupt from here on may leave the descriptor written: the files must stay.
+            self._recording = True
             if journal.begin(descriptor):
                 return journal, descriptor
             self._recording = False
             if self._share:
                 journal = self._lake.journal(self._pipeline)
-                recover(journal, self._lake)
+                self._recover(journal)
         raise taken(self._pipeline)
 
     def _describe(self, journal: Journal, parts: Sequence[Part]) -> Descriptor | None:
@@ -181,32 +214,43 @@ class Run:
         self._note(parts, publish_load(journal, descriptor, self._lake))
         for part in parts:
             part.seconds["commit"] = time.perf_counter() - start
-            self._progress.advance("commit", part.name, files=len(part.result.files))
+            self._tell("commit", part, files=len(part.result.files))
+
+    def _tell(self, stage: Stage, part: Part, **amounts: int) -> None:
+        what = f"telling of the progress of {part.name} failed"
+        self._safely(what, lambda: self._progress.advance(stage, part.name, **amounts))
 
     def _note(self, parts: Sequence[Part], behind: Mapping[str, LakeloadError]) -> None:
         for part in parts:
             part.unregistered = behind.get(part.name)
 
-    def _fold(self, parts: Sequence[Part]) -> None:
-        for part in parts:
-            if part.changeset is None or not part.result.spec.fold:
-                continue
-            start = time.perf_counter()
-            try:
-                state = part.table.load()
-                folded = fold(part.table, self._lake.store(part.name), state, part.options) if state else None
-            except LakeloadError:
-                folded = None  # the rows are published; a later load folds what this one could not
-            if folded:
-                part.folded = folded.removed
-                self._progress.advance("fold", part.name, files=folded.removed, bytes=folded.bytes)
-            part.seconds["fold"] = time.perf_counter() - start
+    def _fold(self, part: Part) -> None:
+        if part.changeset is None or not part.result.spec.fold:
+            return
+        start = time.perf_counter()
+        try:
+            state = part.table.load()
+            folded = fold(part.table, self._lake.store(part.name), state, part.options) if state else None
+        except LakeloadError:
+            folded = None  # the rows are published; a later load folds what this one could not
+        if folded:
+            part.folded = folded.removed
+            self._tell("fold", part, files=folded.removed, bytes=folded.bytes)
+        part.seconds["fold"] = time.perf_counter() - start
 
     def _discard(self, parts: Sequence[Part]) -> None:
         for part in parts:
             store = self._lake.store(part.name)
             for file in part.result.files:
                 store.delete(file.path)
+
+
+def _added(loads: Sequence[Recovered]) -> dict[str, int]:
+    """Rows of several loads, by table."""
+    found = Counter[str]()
+    for load in loads:
+        found.update(load.rows)
+    return dict(found)
 
 
 def _move(positions: dict[str, Position], part: Part, journal: Journal, sequence: int) -> None:

@@ -123,6 +123,8 @@ class TaskResult:
         checkpoint: Where this load stopped; `None` without a position.
         tally: What did not get in.
         rules: Rows checked and failed, by row rule.
+        read: Rows the source gave.
+        seen: Those among them that an earlier load had, by the cursor.
         seconds: Time the stages took in the thread that joins them, by stage.
         notes: What the report shall say of how the source was read.
     """
@@ -133,6 +135,8 @@ class TaskResult:
     rules: Mapping[str, RuleCount] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    read: int = 0
+    seen: int = 0
 
     @property
     def root(self) -> TableResult:
@@ -208,6 +212,7 @@ class _Run:
             learned=learned,
         )
         self._incremental = _incremental(task, self._family) if spec.cursor else None
+        self._rows_read = 0
         self._outputs: dict[str, _Output] = {}
         self._notes = Notes()
         self._seconds = {"extract": 0.0, "normalize": 0.0, "write": 0.0}
@@ -241,6 +246,8 @@ class _Run:
                 self._family.rule_counts,
                 self._seconds,
                 self._notes.lines(),
+                self._rows_read,
+                self._incremental.seen if self._incremental else 0,
             )
         except BaseException as error:
             for output in self._outputs.values():
@@ -275,6 +282,7 @@ class _Run:
             while True:
                 with _Clock(self._seconds, "extract"):
                     batch = next(batches, None)
+                    self._rows_read += batch.num_rows if batch is not None else 0
                     if batch is not None and self._incremental and not _is_rejected(batch):
                         batch = self._incremental.filter(batch)
                 if batch is None:

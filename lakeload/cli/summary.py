@@ -59,10 +59,12 @@ def lines(report: RunReport) -> list[str]:
         if report.rows
         else "[bold]no new rows[/]"
     )
+    head += _came(report)
     number = "" if report.sequence is None else f", load {report.sequence}"
     text = [f"{head}  [dim]pipeline {escape(report.pipeline)}{number}[/]"]
     if report.recovered:
-        text.append(f"  [yellow]first completed the unfinished load {report.recovered}[/]")
+        rows = ", ".join(f"{count(n, 'row')} into {name}" for name, n in report.recovered_rows.items())
+        text.append(f"  [yellow]first completed the unfinished load {report.recovered}: {escape(rows)}[/]")
     cells = [_cells(name, table) for name, table in report.tables.items()]
     for line, table in zip(
         columns(cells, right=(1, 2, 3)) if cells else (), report.tables.values(), strict=True
@@ -73,6 +75,19 @@ def lines(report: RunReport) -> list[str]:
         text += [f"    [dim]{escape(line)}[/]" for line in table.notes]
     text += [f"  [yellow]warning: {escape(warning)}[/]" for warning in report.warnings]
     return text
+
+
+def _came(report: RunReport) -> str:
+    """What became of the rows that were read, where it is not all loaded."""
+    tables = report.tables.values()
+    seen = sum(table.rows_seen for table in tables)
+    aside = sum(table.quarantined_rows + table.discarded_rows for table in tables)
+    if not (seen or aside):
+        return ""
+    told = [f"{count(sum(table.rows_read for table in tables), 'row')} read"]
+    told += [f"{seen:,} seen before"] if seen else []
+    told += [f"{aside:,} put aside or discarded"] if aside else []
+    return f" ({', '.join(told)})"
 
 
 def _cells(name: str, table: TableReport) -> tuple[str, ...]:

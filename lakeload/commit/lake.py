@@ -16,8 +16,9 @@ from lakeload.commit.descriptor import Descriptor
 from lakeload.commit.journal import Journal
 from lakeload.commit.together import groups, publish_together
 from lakeload.commit.transaction import publish
-from lakeload.errors import ConflictError, LakeloadError, StorageError, TableError
+from lakeload.errors import ConfigError, ConflictError, LakeloadError, SchemaError, StorageError, TableError
 from lakeload.model.changes import CommitResult, Committed, Conflict
+from lakeload.model.events import SchemaEvent, events
 from lakeload.model.files import DataFile
 from lakeload.model.protocols import Table
 from lakeload.model.schema_history import SchemaRecord
@@ -41,6 +42,19 @@ class Tables(Protocol):
         ...
 
 
+_HOPELESS = (ConfigError, ConflictError, SchemaError, TableError)
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
+"""Raised by code that cannot do what it is asked for, and would be again; nothing was sent anywhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """An unfinished load this run completed first.
@@ -49,11 +63,18 @@ class Recovered:
         sequence: Its number.
         load_id: Its load id.
         files: What it added, by table.
+        changes: What it changed in schemas.
     """
 
     sequence: int
     load_id: str
     files: Mapping[str, tuple[DataFile, ...]]
+    changes: tuple[SchemaEvent, ...]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows it added, by table."""
+        return {name: sum(file.rows for file in files) for name, files in self.files.items()}
 
 
 def recover(journal: Journal, tables: Tables) -> Recovered | None:
@@ -71,7 +92,21 @@ def recover(journal: Journal, tables: Tables) -> Recovered | None:
         _check_files(descriptor, name, tables)
     publish_load(journal, descriptor, tables)
     added = {name: change.add for name, change in descriptor.changes.items()}
-    return Recovered(descriptor.sequence, descriptor.load_id, added)
+    changes = tuple(event for name in descriptor.changes for event in _events(descriptor, name))
+    return Recovered(descriptor.sequence, descriptor.load_id, added, changes)
+
+
+def _events(descriptor: Descriptor, name: str) -> tuple[SchemaEvent, ...]:
+    change = descriptor.changes[name]
+    return events(
+        name,
+        change.schema_changes,
+        created=change.schema if change.create else None,
+        files=change.add,
+        load_id=descriptor.load_id,
+        at=descriptor.at,
+        pipeline=descriptor.pipeline,
+    )
 
 
 def _check_files(descriptor: Descriptor, name: str, tables: Tables) -> None:
@@ -102,18 +137,19 @@ def publish_load(journal: Journal, descriptor: Descriptor, tables: Tables) -> Ma
     Raises:
         ConflictError: A table contradicts the load, which is then given up for that table; or other
             writers won every attempt, and the next run completes the load.
-        TableError: A table cannot take the change; the load is given up for it.
+        LakeloadError: A table cannot take the change, and never could; the load is given up for it.
     """
     late: list[str] = []
-    refused: dict[str, ConflictError | TableError] = {}
+    refused: dict[str, LakeloadError] = {}
     for names in groups(tuple(descriptor.changes), tables.open):
         try:
             if isinstance(_publish(descriptor, names, tables), Conflict):
                 late.append(names[0])
-        except (ConflictError, TableError) as error:
-            if any(_half_published(descriptor, name, tables) for name in names):
+        except (*_HOPELESS, *_BROKEN) as error:
+            unsure = isinstance(error, OSError)  # some libraries' answers are of both kinds
+            if unsure or any(_half_published(descriptor, name, tables) for name in names):
                 raise  # one format has it: the load cannot be given up, only completed
-            refused.update(dict.fromkeys(names, error))
+            refused.update(dict.fromkeys(names, _told(error, names[0])))
     if late:
         raise ConflictError(
             "other writers got in first at every attempt",
@@ -129,6 +165,19 @@ def publish_load(journal: Journal, descriptor: Descriptor, tables: Tables) -> Ma
     behind = tables.sync([*descriptor.changes, *journal.unregistered()])
     journal.finish(descriptor, behind)
     return behind
+
+
+def _told(error: Exception, table: str) -> LakeloadError:
+    if isinstance(error, LakeloadError):
+        error.table = error.table or table
+        return error
+    found = TableError(
+        f"the load cannot be published ({type(error).__name__}: {error})",
+        table=table,
+        hint="It was given up, and the table is as it was. Please report this as a bug.",
+    )
+    found.__cause__ = error
+    return found
 
 
 def _publish(descriptor: Descriptor, names: Sequence[str], tables: Tables) -> CommitResult:

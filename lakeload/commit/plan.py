@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from lakeload.errors import ConfigError
+from lakeload.errors import ConfigError, SchemaError
 from lakeload.model.changes import (
     Changeset,
     Creation,
@@ -59,7 +59,8 @@ def plan(load: Load, state: TableState | None, token: Token) -> Changeset | None
     it was told not to keep.
 
     Raises:
-        ConfigError: Partitions of a table without partitions shall be overwritten.
+        ConfigError: Partitions of a table without any shall be overwritten, or a field is given twice.
+        SchemaError: Two columns, or a column and a partition field, have one name.
 
     Example:
         >>> from lakeload.model.mode import Append
@@ -69,6 +70,7 @@ def plan(load: Load, state: TableState | None, token: Token) -> Changeset | None
     """
     if state is None and not len(load.schema):
         return None
+    _check_names(load, state)
     removal = _removal(load, state)
     if state is not None and not (load.files or load.changes or removal or load.moved):
         return None
@@ -86,6 +88,38 @@ def plan(load: Load, state: TableState | None, token: Token) -> Changeset | None
         properties = {**load.properties, OWNER_PROPERTY: "true"}
         return replace(changeset, create=Creation(load.layout, properties))
     return changeset
+
+
+def _check_names(load: Load, state: TableState | None) -> None:
+    """Refuse now what no format could publish, before the load is recorded."""
+    there = set() if state is None else {name.casefold() for name in state.schema.names}
+    taken = dict[str, str]()
+    for name in load.schema.names:
+        other = taken.setdefault(name.casefold(), name)
+        if other is not name and name.casefold() not in there:
+            raise SchemaError(
+                f"two columns differ only in upper and lower case: {other} and {name}",
+                table=load.table,
+                column=name,
+                hint="Rename one of them.",
+            )
+    fields = set[str]()
+    for partition in load.layout.partition_by:
+        name = partition.name.casefold()
+        if state is None and name in fields:
+            raise ConfigError(
+                f"the table would be partitioned by {partition} twice",
+                table=load.table,
+                hint="Leave out the partition field that is given twice.",
+            )
+        fields.add(name)
+        if partition.transform != "identity" and name in taken and name not in there:
+            raise SchemaError(
+                f"the column has the name of the partition field {partition}",
+                table=load.table,
+                column=taken[name],
+                hint="Rename the column in the source, or partition by another one.",
+            )
 
 
 def _removal(load: Load, state: TableState | None) -> Removal | None:
