@@ -190,6 +190,7 @@ def expected(family: Family, spec: TableSpec) -> Expectation:
         known=family.known(),
         apart=root.state is not None or spec.contract.outcome("types") != "evolve",
         judges=spec.contract.outcome("types") != "evolve",
+        misfits=spec.contract.outcome("types"),
         nesting=spec.nesting,
     )
 

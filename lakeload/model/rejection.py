@@ -17,8 +17,12 @@ OnError: TypeAlias = Literal["stop", "quarantine"]
 SOURCE_ROW = "_lakeload_row"
 """Hidden column of batches whose rows a decoder regrouped: the row's number in its source, from 1."""
 
+FLAWS = "_lakeload_flaws"
+"""Hidden column of batches with values no table can hold: what is wrong with each row, as a list of `path`,
+in the source's names, and `what`; null where nothing is."""
+
 NUMBERED = {b"lakeload.numbered": b"1"}
-"""Metadata of that column's field: a column of a source that happens to be called so does not have it."""
+"""Metadata of the fields of these columns; a source's own column of such a name does not have it."""
 
 TRIMMED = {b"lakeload.trimmed": b"1"}
 """Metadata of the fields of the two hidden columns below."""

@@ -124,6 +124,14 @@ class Family:
         if self.root.state is None and self._spec.contract.outcome("tables") != "evolve":
             yield from self._put_aside(source, [self._no_table((), source.indices, source)])
             return
+        flaws = self._flaws(source)
+        if flaws:
+            self.tally.add(one for one in flaws if one.outcome == "discard_value")
+            yield from self._put_aside(source, [one for one in flaws if one.outcome != "discard_value"])
+            gone = _rows(flaws)
+            source = source.without(gone) if len(gone) else source
+            if not source.batch.num_rows:
+                return
         while True:
             parts = self._shape(source.batch.schema).apply(source.batch, ids)
             made, rejections = self._apply(parts, source)
@@ -153,6 +161,23 @@ class Family:
         for error in self._asked.unanswered(state.schema.names if state else ()):
             raise error
         self._rules.check_names(normalizer.schema.names, self._asked.is_column)
+
+    def _flaws(self, source: NumberedBatch) -> list[Rejection]:
+        """What the intake found in rows of the source, as the contract says."""
+        if source.flaws is None:
+            return []
+        outcome = self._spec.contract.outcome("types")
+        names = self.root.normalizer.names_of(source.batch.schema)
+        found: dict[tuple[tuple[str, ...], str], list[int]] = {}
+        for row, flaws in enumerate(source.flaws.to_pylist()):
+            for flaw in flaws or ():
+                found.setdefault((tuple(flaw["path"]), flaw["what"]), []).append(row)
+        return [
+            Rejection(
+                outcome, "types", (names.get(path[0], path[0]), *path[1:]), what, pa.array(rows, pa.int64())
+            )
+            for (path, what), rows in found.items()
+        ]
 
     def _shape(self, schema: pa.Schema) -> Shape:
         key = schema.serialize().to_pybytes()  # equality of schemas leaves metadata out

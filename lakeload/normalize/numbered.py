@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakeload.model.rejection import GIVEN, MISFITS, NUMBERED, SOURCE_ROW, TRIMMED
+from lakeload.model.rejection import FLAWS, GIVEN, MISFITS, NUMBERED, SOURCE_ROW, TRIMMED
 from lakeload.normalize.payload import plain
 
 
@@ -27,6 +27,7 @@ class NumberedBatch:
         numbers: Number of each row, from 1, where they do not follow one another.
         given: The rows as the source gave them, as JSON, where a decoder took values out; null for others.
         misfits: What it took out, as JSON.
+        flaws: What the intake found wrong with each row, if anything.
 
     Example:
         >>> rows = NumberedBatch.of(pa.record_batch({"a": ["x", "y", "z"]}), 100)
@@ -39,6 +40,7 @@ class NumberedBatch:
     numbers: pa.Array | None
     given: pa.Array | None = None
     misfits: pa.Array | None = None
+    flaws: pa.Array | None = None
 
     @classmethod
     def of(cls, batch: pa.RecordBatch, before: int) -> NumberedBatch:
@@ -46,7 +48,8 @@ class NumberedBatch:
         batch, numbers = _taken(batch, SOURCE_ROW, NUMBERED)
         batch, given = _taken(batch, GIVEN, TRIMMED)
         batch, misfits = _taken(batch, MISFITS, TRIMMED)
-        return cls(batch, before, numbers, given, misfits)
+        batch, flaws = _taken(batch, FLAWS, NUMBERED)
+        return cls(batch, before, numbers, given, misfits, flaws)
 
     @property
     def indices(self) -> pa.Array:

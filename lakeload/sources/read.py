@@ -87,6 +87,7 @@ def read(
     """
     from lakeload.sources.columnar import arrow_batches, speaks_arrow
     from lakeload.sources.decode.expectation import Expectation
+    from lakeload.sources.intake import Intake
 
     expectation = expectation or Expectation()
     options = options or ReadOptions()
@@ -98,7 +99,7 @@ def read(
     elif _is_location(data):
         yield from _read_files(find(data, options.storage), expectation, options, workers, notes)
     elif speaks_arrow(data):
-        yield from arrow_batches(data)
+        yield from Intake(expectation.misfits).checked(arrow_batches(data))
     elif isinstance(data, list | tuple) and data and all(map(_is_location, data)):
         files = [file for location in data for file in find(location, options.storage)]
         yield from _read_files(files, expectation, options, workers, notes)
@@ -142,9 +143,11 @@ def _read_files(
     from lakeload.sources.columnar import read_ipc, read_parquet
     from lakeload.sources.csv.read import CsvReader
     from lakeload.sources.decode.documents import JsonReader
+    from lakeload.sources.intake import Intake
     from lakeload.sources.rejects import Rejecting
 
     size = options.batch_bytes
+    intake = Intake(expectation.misfits)
     json = JsonReader(expectation, options, workers)
     rejecting = Rejecting(ErrorPolicy(options.on_error, options.max_errors), gentle=True)
     csv = CsvReader(options.csv, rejecting, notes, size, workers)
@@ -157,9 +160,10 @@ def _read_files(
             continue
         for file in group:
             if kind == "parquet":
-                yield from read_parquet(file, batch_bytes=size, workers=workers)
+                found = read_parquet(file, batch_bytes=size, workers=workers)
+                yield from intake.checked(found, file.path)
             elif kind == "arrow":
-                yield from read_ipc(file)
+                yield from intake.checked(read_ipc(file), file.path)
             elif kind is not None:
                 yield from csv.read(file, "\t" if kind == "tsv" else ",")
     rejecting.close()

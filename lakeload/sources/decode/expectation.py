@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from lakeload.model.contract import Outcome
 from lakeload.model.nesting import Nesting
 
 
@@ -22,6 +23,7 @@ class Expectation:
             their own types and a `SOURCE_ROW` column, instead of turning columns into text.
         judges: The contract judges values that do not fit, so that they are taken out of lists and objects
             which hold others that do; what was taken out is sent along.
+        misfits: What the contract says of values that do not fit their type.
         nesting: Paths kept as JSON text or as maps, how deep types go, and how many keys make a map.
     """
 
@@ -29,4 +31,5 @@ class Expectation:
     known: pa.Schema | None = None
     apart: bool = False
     judges: bool = False
+    misfits: Outcome = "evolve"
     nesting: Nesting = field(default_factory=Nesting)

@@ -19,6 +19,7 @@ from lakeload.sources.decode.documents import JsonReader
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.decode.rows import RowDecoder
 from lakeload.sources.decode.values import is_record
+from lakeload.sources.intake import Intake
 from lakeload.sources.parallel import close
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def read_rows(
     """
     decoder = RowDecoder(expectation)
     reader = JsonReader(expectation, options)
+    intake = Intake(expectation.misfits)
     pending: list[object] = []
     limit = _FIRST_ROWS
     count = given = 0
@@ -75,7 +77,7 @@ def read_rows(
                 pending.extend(item)
             else:
                 yield from flush(1)
-                with closing(_other(item, decoder, reader, count)) as batches:
+                with closing(_other(item, decoder, reader, intake, count)) as batches:
                     for batch in batches:
                         count, given = count + batch.num_rows, given + 1
                         yield batch
@@ -94,15 +96,19 @@ def read_rows(
 
 
 def _other(
-    item: object, decoder: RowDecoder, reader: JsonReader, count: int
+    item: object, decoder: RowDecoder, reader: JsonReader, intake: Intake, count: int
 ) -> Generator[pa.RecordBatch, None, None]:
     if isinstance(item, bytes | bytearray | memoryview):
         yield from reader.read(bytes(item))
     elif speaks_arrow(item):
-        yield from arrow_batches(item)
+        yield from intake.checked(arrow_batches(item), before=count)
     elif isinstance(item, list | tuple):
         for part in item:
-            batches = decoder.decode([part], count) if _is_row(part) else _other(part, decoder, reader, count)
+            batches = (
+                decoder.decode([part], count)
+                if _is_row(part)
+                else _other(part, decoder, reader, intake, count)
+            )
             for batch in batches:
                 count += batch.num_rows
                 yield batch
