@@ -148,8 +148,9 @@ def _read_files(
 
     size = options.batch_bytes
     intake = Intake(expectation.misfits)
-    json = JsonReader(expectation, options, workers)
-    rejecting = Rejecting(ErrorPolicy(options.on_error, options.max_errors), gentle=True)
+    policy = ErrorPolicy(options.on_error, options.max_errors)
+    rejecting = Rejecting(policy, gentle=True)
+    json = JsonReader(expectation, options, workers, rejecting)
     csv = CsvReader(options.csv, rejecting, notes, size, workers)
     for kind, group in groupby(files, lambda file: _format(file, options)):
         if kind == "jsonl":

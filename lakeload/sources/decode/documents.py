@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -20,12 +20,14 @@ import msgspec
 import pyarrow as pa
 
 from lakeload.errors import LakeloadError, SourceError
-from lakeload.model.rejection import SOURCE_ROW
+from lakeload.model.rejection import SOURCE_ROW, ErrorPolicy
+from lakeload.sources.decode.broken_lines import Mended, without_broken
 from lakeload.sources.decode.expectation import Expectation
 from lakeload.sources.decode.jsonl import JsonDecoder
 from lakeload.sources.decode.records import BOM, is_document, records_of
 from lakeload.sources.files import File, blocks, compression, head, line_ranges, open_text, read_range
 from lakeload.sources.parallel import ordered_map, prefetch
+from lakeload.sources.rejects import Rejecting
 
 if TYPE_CHECKING:
     from lakeload.sources.read import ReadOptions
@@ -72,6 +74,7 @@ class JsonReader:
         expectation: What is known about the columns.
         options: Record path and size of blocks.
         workers: Threads that decode.
+        rejecting: What becomes of lines that cannot be read, counted with those of other files.
 
     Example:
         >>> from lakeload.sources.read import ReadOptions
@@ -80,11 +83,18 @@ class JsonReader:
         [{'id': 1}]
     """
 
-    def __init__(self, expectation: Expectation, options: ReadOptions, workers: int = 1) -> None:
+    def __init__(
+        self,
+        expectation: Expectation,
+        options: ReadOptions,
+        workers: int = 1,
+        rejecting: Rejecting | None = None,
+    ) -> None:
         self._decoder = JsonDecoder(expectation)
         self._first_decides = expectation.judges and expectation.known is None
         self._map_keys = expectation.nesting.map_keys
         self._options = options
+        self._rejecting = rejecting or Rejecting(ErrorPolicy(options.on_error, options.max_errors))
         self._workers = workers
         self._rows = 0
 
@@ -141,32 +151,39 @@ class JsonReader:
 
     def _decode(self, parts: Iterable[Block]) -> Iterator[pa.RecordBatch]:
         """Decode blocks in threads; batches come in the order of the blocks, errors name file and row."""
-        decoder = self._decoder
-
-        def decode(block: Block) -> tuple[Block, list[pa.RecordBatch] | LakeloadError]:
-            try:
-                return block, decoder.decode(block.load(), block.records)
-            except LakeloadError as error:
-                return block, error
-
         place: str | None = None
-        before = 0
+        before = lines = 0
         parts = iter(parts)
         # Which types are learned first must not depend on which thread is first.
         first = list(islice(parts, 1)) if self._first_decides else []
-        with closing(ordered_map(decode, parts, workers=self._workers)) as results:
-            for block, result in chain(map(decode, first), results):
+        with closing(ordered_map(self._decoded, parts, workers=self._workers)) as results:
+            for block, result, ends in chain(map(self._decoded, first), results):
                 if block.place != place:
-                    place, before = block.place, 0
+                    place, before, lines = block.place, 0, 0
                 if isinstance(result, LakeloadError):
                     raise block.located(result, before)
-                rows = sum(batch.num_rows for batch in result)
-                yield from (_numbered(batch, self._rows) for batch in result)
+                rows = sum(batch.num_rows for batch in result.batches)
+                yield from (_numbered(batch, self._rows) for batch in result.batches)
+                rejects = [replace(found, line=found.line + lines) for found in result.rejects]
+                self._rejecting.rows += rows
+                yield from self._rejecting.aside(rejects, place, self._rows)
+                rows += len(rejects)
+                lines += ends
                 self._rows += rows
                 before += rows
                 if block.later:
                     index, place = block.later[-1]
                     before = rows - index
+
+    def _decoded(self, block: Block) -> tuple[Block, Mended | LakeloadError, int]:
+        """What a block holds, and its line ends where lines that are no records are put aside."""
+        try:
+            data = block.load()
+            if self._options.on_error == "quarantine" and block.records is None:
+                return block, without_broken(self._decoder, data), data.count(b"\n")
+            return block, Mended(self._decoder.decode(data, block.records), []), 0
+        except LakeloadError as error:
+            return block, error, 0
 
 
 def _text(file: File) -> bytes:

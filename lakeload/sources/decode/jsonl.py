@@ -181,6 +181,15 @@ def _decode_rows(records: Records, before: int) -> list[dict[str, Any]]:
     return rows
 
 
+def unreadable(line: bytes) -> str | None:
+    """Why a line is no record; `None` where it is one."""
+    try:
+        _decode_rows([line], 0)
+    except LakeloadError as error:
+        return error.what
+    return None
+
+
 def _separated(records: Records, before: int) -> list[bytes | msgspec.Raw]:
     """The records, with those apart that stand in one line."""
     found: list[bytes | msgspec.Raw] = []

@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lakeload.errors import ConfigError, LakeloadError, SourceError
 from lakeload.model.csv_options import CsvOptions
@@ -16,6 +18,7 @@ from lakeload.sources.csv.grammar import Grammar, Marks
 from lakeload.sources.csv.read import CsvReader
 from lakeload.sources.files import File
 from lakeload.sources.notes import Notes
+from lakeload.sources.read import ReadOptions, read
 from lakeload.sources.rejects import Rejecting
 
 Row = dict[str, Any]
@@ -281,3 +284,65 @@ def test_a_file_that_shrank_since_it_was_listed_is_refused(tmp_path: Path) -> No
     reader = CsvReader(CsvOptions(), Rejecting(ErrorPolicy()), Notes(), 1 << 20)
     with pytest.raises(SourceError, match="shrank"):
         list(reader.read(File(str(path), 100), ","))
+
+
+def table_of(found: list[pa.RecordBatch]) -> tuple[list[Row], list[Row]]:
+    """Rows that were read, and rows that were not, each with its number."""
+    rows: list[Row] = []
+    aside: list[Row] = []
+    before = 0
+    for batch in found:
+        rejected = REJECTED in (batch.schema.metadata or {})
+        for place, row in enumerate(batch.to_pylist(), before + 1):
+            (aside if rejected else rows).append({SOURCE_ROW: place, **row})
+        before += batch.num_rows
+    return sorted(rows, key=lambda row: row[SOURCE_ROW]), aside
+
+
+LINES = st.lists(
+    st.sampled_from(
+        ["1,a,x", '2,"b",y', '3,"c\nd",z', '4,"e"f,w', "5,g", '6,24" h,v', "7,i,u,t", '8,"j', ""]
+    ),
+    max_size=12,
+)
+END = st.sampled_from(["\n", "\r\n", ""])
+
+
+@settings(max_examples=30, deadline=None)
+@given(lines=LINES, end=END, size=st.integers(1, 60), workers=st.sampled_from([1, 4]))
+def test_neither_blocks_nor_threads_change_what_is_read(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], end: str, size: int, workers: int
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "x.csv"
+    path.write_text("\n".join(["id,b,c", *lines]) + end, newline="")
+    csv = CsvOptions(separator=",", header=True)
+
+    def read_by(size: int, workers: int) -> object:
+        options = ReadOptions(csv=csv, on_error="quarantine", batch_bytes=size)
+        notes = Notes()
+        return table_of(list(read(str(path), options=options, workers=workers, notes=notes))), notes.lines()
+
+    assert read_by(size, workers) == read_by(1 << 20, 1)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    lines=st.lists(st.sampled_from(['{"a":1}', '{"a":"x"}', '{"a":', "[1]", "", '{"a":null,"b":2}']), max_size=9),
+    size=st.integers(1, 40),
+    workers=st.sampled_from([1, 4]),
+)  # fmt: skip
+def test_lines_of_json_that_are_no_records_are_put_aside_wherever_blocks_end(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], size: int, workers: int
+) -> None:
+    path = tmp_path_factory.mktemp("json") / "x.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    options = ReadOptions(on_error="quarantine", batch_bytes=size)
+    rows, aside = table_of(list(read(str(path), options=options, workers=workers)))
+    numbered = list(enumerate((line for line in lines if line), 1))
+    assert [row[SOURCE_ROW] for row in rows] == [n for n, line in numbered if line.endswith("}")]
+    assert [(row[SOURCE_ROW], row["_line"]) for row in aside] == [
+        (n, line) for n, line in numbered if not line.endswith("}")
+    ]
+    for row in aside:
+        line = int(row["_lakeload_reason"].split("(line ")[1].split(" ")[0])
+        assert lines[line - 1] == row["_line"]
