@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     from lakeload.cli.outcome import nobody_reads, usage_error
     from lakeload.cli.words import read_lightly
 
-    gc.set_threshold(100_000, 50, 100)  # most of what a start allocates are modules, which stay
+    gc.set_threshold(300_000, 50, 100)  # most of what a start allocates are modules, which stay
     words = sys.argv[1:] if arguments is None else arguments
     try:
         command = read_lightly(get_command(_only(app, words)))

@@ -12,16 +12,17 @@ from __future__ import annotations
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Context, Decimal
 from typing import Any, NamedTuple
+
+import pyarrow as pa
 
 from lakeload.errors import StorageError
 from lakeload.formats.iceberg_types import PartitionSpec, decimal_of, width_of
 
 _EXACT = Context(prec=76)
-_CODECS = {"gzip": "deflate", "zstd": "zstandard", "uncompressed": "null"}
-"""Avro's words for those of the table property; what needs one more library becomes the usual one."""
 
 _MAPS = {108: "long", 109: "long", 110: "long", 137: "long", 125: "bytes", 128: "bytes"}
 _KEYS = {108: 117, 109: 119, 110: 121, 137: 138, 125: 126, 128: 129}
@@ -199,17 +200,16 @@ _FILE_MAPS = [name for name, number in zip(DataFile._fields, _FILE_IDS, strict=F
 
 def _records(data: bytes, place: str) -> Iterator[dict[int, Any]]:
     """The records of a file, fields by id at every depth. What a writer left out is missing."""
-    import fastavro
+    from fastavro import parse_schema, schemaless_reader
 
     try:
-        blocks = fastavro.block_reader(io.BytesIO(data))
-        written = json.loads(blocks.metadata["avro.schema"])
-        plain, number = fastavro.parse_schema(_physical(written)), _Numbered(written)
-        for block in blocks:
-            content: Any = block.bytes_  # type: ignore[attr-defined]  # its stub leaves out what it documents
-            for _ in range(block.num_records):
-                yield number(fastavro.schemaless_reader(content, plain, None))
-    except (ValueError, KeyError, EOFError, TypeError, IndexError) as error:
+        stream = io.BytesIO(data)
+        written, blocks = _opened(stream)
+        stored, number = parse_schema(_physical(written, set())), _Numbered(written)
+        for count, content in blocks:
+            for _ in range(count):
+                yield number(schemaless_reader(content, stored, None))
+    except Exception as error:  # damaged files fail in as many ways as there are decoders
         raise StorageError(
             f"a manifest of the table cannot be read: {str(error) or type(error).__name__}",
             place=place,
@@ -217,15 +217,67 @@ def _records(data: bytes, place: str) -> Iterator[dict[int, Any]]:
         ) from error
 
 
-def _physical(schema: Any) -> Any:
-    """The schema without logical types, which would turn what is stored into Python's own types."""
+def _opened(stream: io.BytesIO) -> tuple[Any, Iterator[tuple[int, io.BytesIO]]]:
+    """The schema of a file as written, and its blocks: how many records, and their bytes.
+
+    Avro's libraries refuse a schema that defines one name twice, as pyiceberg writes it for two decimals of
+    one type. So the file is opened here.
+    """
+    from fastavro import schemaless_reader
+
+    if stream.read(4) != b"Obj\x01":
+        raise ValueError("it is no Avro file")
+    facts: Any = schemaless_reader(stream, {"type": "map", "values": "bytes"}, None)
+    sync, codec = stream.read(16), facts.get("avro.codec", b"null").decode()
+
+    def blocks() -> Iterator[tuple[int, io.BytesIO]]:
+        while stream.tell() < len(stream.getbuffer()):
+            count: Any = schemaless_reader(stream, "long", None)
+            content: Any = schemaless_reader(stream, "bytes", None)
+            if stream.read(16) != sync:
+                raise ValueError("a block ends too early or too late")
+            yield count, io.BytesIO(_decompressed(content, codec))
+
+    return json.loads(facts["avro.schema"]), blocks()
+
+
+def _decompressed(data: bytes, codec: str) -> bytes:
+    match codec:
+        case "null":
+            return data
+        case "deflate":
+            return zlib.decompress(data, -zlib.MAX_WBITS)
+        case "zstandard":
+            return bytes(pa.CompressedInputStream(pa.BufferReader(data), "zstd").read())
+        case "snappy":
+            size = sum((byte & 0x7F) << (7 * place) for place, byte in enumerate(_varint(data)))
+            return bytes(pa.decompress(data[:-4], size, "snappy", asbytes=True))  # a checksum follows
+    raise ValueError(f"it is compressed by {codec}")
+
+
+def _varint(data: bytes) -> bytes:
+    """The bytes of the number data begins with."""
+    return data[: next(place for place, byte in enumerate(data) if byte < 0x80) + 1]  # noqa: PLR2004 - its last byte
+
+
+def _physical(schema: Any, named: set[str]) -> Any:
+    """The schema without logical types, which would turn what is stored into Python's own types.
+
+    Args:
+        schema: As written.
+        named: Names given so far; one that is given twice becomes another.
+    """
     if isinstance(schema, list):
-        return [_physical(part) for part in schema]
+        return [_physical(part, named) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    parts = ("type", "items", "values", "fields")
     kept = {key: value for key, value in schema.items() if key != "logicalType"}
-    return {key: _physical(value) if key in parts else value for key, value in kept.items()}
+    if kept.get("type") in ("record", "fixed", "enum"):
+        while kept["name"] in named:
+            kept["name"] += "_"
+        named.add(kept["name"])
+    parts = ("type", "items", "values", "fields")
+    return {key: _physical(value, named) if key in parts else value for key, value in kept.items()}
 
 
 class _Numbered:
@@ -271,7 +323,8 @@ def _write(schema: Any, records: Iterable[Any], facts: Mapping[str, str], codec:
     import fastavro
 
     output = io.BytesIO()
-    named = _CODECS.get(codec.lower(), "deflate")
+    # Whatever else the table property asks for needs a library of its own, and saves nothing.
+    named = "null" if codec.lower() == "uncompressed" else "deflate"
     fastavro.writer(output, fastavro.parse_schema(schema), records, codec=named, metadata=dict(facts))
     return output.getvalue()
 
@@ -381,8 +434,8 @@ def _avro_type(kind: str, named: set[str]) -> Any:
         found = known.get(kind, kind)
     if not isinstance(found, dict) or "name" not in found:
         return found
-    if found["name"] in named:
-        return found["name"]
+    while found["name"] in named:  # pyiceberg reads no reference to a type named before
+        found["name"] += "_"
     named.add(found["name"])
     return found
 

@@ -176,7 +176,7 @@ class ManifestWriter:
                     self._sequence if manifest.min_sequence_number < 0 else manifest.min_sequence_number
                 ),
             )
-            for manifest in manifests
+            for manifest in map(self._counted, manifests)
         ]
         facts = {
             "snapshot-id": str(self._snapshot),
@@ -218,6 +218,23 @@ class ManifestWriter:
             existing_rows_count=sum(file.record_count for file in by[EXISTING]),
             deleted_rows_count=sum(file.record_count for file in by[DELETED]),
             partitions=_summaries([entry.data_file for entry in entries], kinds),
+        )
+
+    def _counted(self, manifest: ManifestFile) -> ManifestFile:
+        """The manifest with its counts, which writers of format version 1 could leave out."""
+        if None not in manifest[7:13]:
+            return manifest
+        files = {
+            status: [e.data_file for e in self._reader.entries(manifest) if e.status == status]
+            for status in (ADDED, EXISTING)
+        }
+        return manifest._replace(
+            added_files_count=len(files[ADDED]),
+            existing_files_count=len(files[EXISTING]),
+            deleted_files_count=manifest.deleted_files_count or 0,
+            added_rows_count=sum(file.record_count for file in files[ADDED]),
+            existing_rows_count=sum(file.record_count for file in files[EXISTING]),
+            deleted_rows_count=manifest.deleted_rows_count or 0,
         )
 
     def _numbered(self, entry: ManifestEntry) -> ManifestEntry:

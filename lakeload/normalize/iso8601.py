@@ -97,6 +97,10 @@ def parse(array: pa.Array, kind: pa.DataType) -> pa.Array:
     return array.cast(kind)
 
 
+_COLON, _PLUS, _MINUS = (pa.scalar(sign, pa.binary()) for sign in (b":", b"+", b"-"))
+"""Typed, as finding a type of a Python value imports more than all of this takes."""
+
+
 def _first_texts(array: pa.Array) -> list[str]:
     if not array.null_count:
         return list(map(str, array.slice(0, _LOOKED_AT).to_pylist()))
@@ -110,13 +114,13 @@ def _check_clock(array: pa.Array, *, zoned: bool) -> None:
     clock = pc.binary_slice(texts, 13, 17)
     # A byte each, at its place: what is between them Arrow's own reading looks at.
     whole = pc.and_(
-        pc.equal(pc.binary_slice(clock, 0, 1), b":"), pc.equal(pc.binary_slice(clock, 3, 4), b":")
+        pc.equal(pc.binary_slice(clock, 0, 1), _COLON), pc.equal(pc.binary_slice(clock, 3, 4), _COLON)
     )
     if pc.all(whole).as_py() is False:
         raise pa.ArrowInvalid("no time to the second")
     if zoned:
         sign = pc.binary_slice(texts, -3, -2)
-        if pc.any(pc.or_(pc.equal(sign, b"+"), pc.equal(sign, b"-"))).as_py():
+        if pc.any(pc.or_(pc.equal(sign, _PLUS), pc.equal(sign, _MINUS))).as_py():
             raise pa.ArrowInvalid("an offset without minutes")
 
 
