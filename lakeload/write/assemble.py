@@ -9,7 +9,7 @@ exactly after each row group, which is what rolling by measured bytes rests on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lakeload.model.files import ColumnPath, ColumnStats
 from lakeload.write import stats, thrift
@@ -60,18 +60,35 @@ class Assembly:
         self.offsets: list[int] = []
         self._position = 0
         self._file: thrift.Structure = {}
+        self._only: RowGroup | None = None
         self._groups: list[_Footer] = []
         self._stats: list[Mapping[ColumnPath, ColumnStats]] = []
 
     def add(self, group: RowGroup) -> list[bytes | memoryview]:
         """Append a row group; returns the bytes to write. The row group must not be used again."""
         out: list[bytes | memoryview] = [group.data]
-        if not self._groups:
+        if not self.offsets:
             self._file = group.file
             self._position = len(MAGIC)
             self.size = len(MAGIC) + _TAIL
             out.insert(0, MAGIC)
-        footer = shift_group(group.footer, self._position)
+            # Most files of small loads have one row group, whose own end serves as it is.
+            self._only = replace(group, data=memoryview(b"")) if group.tail else None
+        elif self._only is not None:
+            self._keep(self._only, len(MAGIC))
+            self._only = None
+        if self._only is None:
+            self._keep(group, self._position)
+        self._stats.append(group.stats)
+        self.offsets.append(self._position)
+        self.rows += group.rows
+        self._position += len(group.data)
+        self.size += group.size
+        return out
+
+    def _keep(self, group: RowGroup, position: int) -> None:
+        """Remember what the footer needs of a row group whose bytes begin at a position."""
+        footer = shift_group(group.footer, position)
         _, (_, chunks) = footer.pop(1)
         footer.pop(_ORDINAL, None)
         if len(self._groups) < _MOST_ORDINALS:
@@ -81,18 +98,15 @@ class Assembly:
                 [thrift.encode(chunk)[:-1] for chunk in chunks],
                 thrift.encode(footer, after=1),
                 group.column_indexes,
-                [moved_offset_index(index, self._position - len(MAGIC)) for index in group.offset_indexes],
+                [moved_offset_index(index, position - len(MAGIC)) for index in group.offset_indexes],
             )
         )
-        self._stats.append(group.stats)
-        self.offsets.append(self._position)
-        self.rows += group.rows
-        self._position += len(group.data)
-        self.size += group.size
-        return out
 
     def finish(self) -> bytes:
         """The end of the file: page indexes, footer, magic number. Sets `size` to the exact size."""
+        if self._only is not None:
+            self.size = self._position + len(self._only.tail)
+            return self._only.tail
         columns, offsets = bytearray(), bytearray()
         start = self._position
         end = start + sum(len(part) for group in self._groups for part in group.columns)

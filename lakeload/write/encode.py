@@ -49,6 +49,8 @@ class RowGroup:
         column_indexes: One `ColumnIndex` per column, as bytes; empty where there is none.
         offset_indexes: One `OffsetIndex` per column, as bytes; offsets as if `data` stood behind `PAR1`.
         stats: Facts per leaf column.
+        size: Bytes it adds to a file.
+        tail: What a file of this row group alone ends with, after `data`; empty when that must be made.
     """
 
     data: memoryview
@@ -59,6 +61,7 @@ class RowGroup:
     offset_indexes: tuple[bytes, ...]
     stats: Mapping[ColumnPath, ColumnStats]
     size: int
+    tail: bytes = b""
 
 
 class Encoder:
@@ -242,6 +245,7 @@ def _take_apart(file: memoryview, table: pa.Table) -> RowGroup:
         offset_indexes=offset_indexes,
         stats=found,
         size=len(file) - _MAGIC - _TAIL,
+        tail=b"" if unsafe else bytes(file[end:]),
     )
 
 
