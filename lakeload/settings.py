@@ -64,7 +64,7 @@ Texts = Annotated[list[str], BeforeValidator(_several)]
 Partition = Annotated[str, AfterValidator(_checked(PartitionField.parse))]
 Sort = Annotated[str, AfterValidator(_checked(SortField.parse))]
 TypeName = Annotated[str, AfterValidator(_checked(lambda text: parse_type(text)))]  # noqa: PLW0108 - parse_type is defined below
-Mode = Literal["append", "overwrite", "overwrite-partitions"]
+Mode = Literal["append", "overwrite", "overwrite-or-clear", "overwrite-partitions"]
 
 
 class _Section(BaseModel):
@@ -99,6 +99,7 @@ class CursorSettings(_Section):
     path: str
     lag: str | float | None = None
     initial: Any = None
+    type: Literal["number", "timestamp", "text"] | None = None
 
 
 class ResourceSettings(_Section):
@@ -107,10 +108,11 @@ class ResourceSettings(_Section):
     Args:
         table: Name of the table.
         source: Path, glob or URL, or several.
-        mode: `append` (default), `overwrite` (all rows) or `overwrite-partitions` (those that get rows).
+        mode: `append` (default), `overwrite` (all rows, if any come), `overwrite-or-clear` (even if none) or
+            `overwrite-partitions` (those that get rows).
         partition_by: Columns or transforms such as `day(created_at)`.
         sort_by: Columns, each optionally followed by `desc`.
-        cursor: Column name, or `path`, `lag` and `initial`.
+        cursor: Column name, or `path`, `lag`, `initial` and `type`.
         primary_key: Columns that identify a row; ids of rows in child tables are made of them.
         schema: Type by column, see `docs/concepts/schema.md`.
         target_file_size: Such as `64MB`.

@@ -102,6 +102,17 @@ def load(
         str | None,
         typer.Option(metavar="NAME", help="Name under which the position is kept. Default: from the table."),
     ] = None,
+    lag: Annotated[
+        str | None,
+        typer.Option(metavar="DISTANCE", help="Step back behind the position: 15m, 1h, 2d, or 100."),
+    ] = None,
+    initial: Annotated[
+        str | None, typer.Option(metavar="VALUE", help="Cursor value the first load starts from, inclusive.")
+    ] = None,
+    type: Annotated[  # noqa: A002 - name of the option
+        str | None,
+        typer.Option(metavar="WORD", help="What the cursor's text is compared as: number, timestamp, text."),
+    ] = None,
     storage_option: StorageOption = None,
     max_quarantined: MaxQuarantined = None,
     json: Json = False,
@@ -120,6 +131,7 @@ def load(
         sources, to, table=table, options=options, format=format.value if format else None,
         catalog=catalog or (), namespace=namespace, pipeline=pipeline, storage_option=storage_option or (),
         json=json, quiet=quiet, debug=debug, max_quarantined=max_quarantined,
+        cursor={"lag": lag, "initial": initial, "type": type},
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ def load_files(
     json: bool,
     quiet: bool,
     debug: bool,
+    cursor: Mapping[str, str | None],
     max_quarantined: int | None = None,
 ) -> None:
     """Load, show progress on a terminal, and print the summary.
@@ -47,11 +48,25 @@ def load_files(
             namespace=namespace,
             pipeline=pipeline,
             progress=watch,
-            **chosen(options),
+            **_with_cursor(chosen(options), cursor),
         )
     with reported(debug=debug):
         show([report], json=json, quiet=quiet)
         within([report], max_quarantined)
+
+
+def _with_cursor(options: dict[str, Any], said: Mapping[str, str | None]) -> dict[str, Any]:
+    """The options with what was said of the cursor besides its column."""
+    from lakeload.model.cursor import Cursor
+
+    more = {name: value for name, value in said.items() if value is not None}
+    if not more:
+        return options
+    if "cursor" not in options:
+        raise ConfigError(
+            f"--{next(iter(more))} was given without a cursor", hint="Name its column: --cursor updated_at."
+        )
+    return {**options, "cursor": Cursor(options["cursor"], **more)}  # type: ignore[arg-type]  # it checks them
 
 
 def catalogs(words: Sequence[str]) -> str | dict[str, str] | None:

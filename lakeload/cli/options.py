@@ -77,6 +77,7 @@ def write_mode(word: str) -> object:
     from lakeload.model.mode import Append, Overwrite
 
     modes = {"append": Append(), "overwrite": Overwrite(), "overwrite-partitions": Overwrite("dynamic")}
+    modes["overwrite-or-clear"] = Overwrite(empty="clear")
     return modes[word]
 
 
@@ -109,8 +110,8 @@ class Flag:
 
 FLAGS: dict[str, Flag] = {
     "mode": Flag(
-        "Add rows (default), replace all, or replace the partitions that get rows.",
-        Literal["append", "overwrite", "overwrite-partitions"],
+        "Add rows (default), replace all (-or-clear: even by none), or the partitions that get rows.",
+        Literal["append", "overwrite", "overwrite-or-clear", "overwrite-partitions"],
         read=write_mode,
     ),
     "partition_by": Flag(

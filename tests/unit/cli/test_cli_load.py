@@ -226,3 +226,21 @@ def test_rows_that_do_not_get_in_are_told_with_their_reasons(
     assert "2 rows put aside in the quarantine" in out
     assert "not_null(id) id: 1" in out
     assert "between(n) n: 1" in out
+
+
+def test_the_cursor_can_be_told_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def rows(*options: str) -> list[int]:
+        capsys.readouterr()
+        assert load("--cursor", "id", *options, "--json") == 0
+        told = json.loads(capsys.readouterr().out)["tables"]["t"]
+        return [told[key] for key in ("rows_read", "rows", "rows_seen")]
+
+    assert rows("--initial", "5", "--type", "number") == [10, 5, 5]
+    write("rows.jsonl", [*ROWS, {"id": 8, "country": "IS", "at": 1}])
+    assert rows("--lag", "3") == [11, 0, 11]  # the first load remembered none but those at its end
+    assert load("--lag", "3") != 0
+    assert "--cursor" in capsys.readouterr().err
+    assert load("--cursor", "id", "--lag", "-3") != 0
+    write("rows.jsonl", [])
+    assert load("--mode", "overwrite-or-clear") == 0
+    assert ll.Lakehouse("lake").table("t").to_arrow().num_rows == 0
