@@ -23,6 +23,7 @@ from lakeload.given import flag, text, texts, texts_by_text
 from lakeload.model.contract import Contract
 from lakeload.model.csv_options import CsvOptions
 from lakeload.model.cursor import Cursor
+from lakeload.model.format import Format, checked_format
 from lakeload.model.layout import Layout
 from lakeload.model.mode import WriteMode, checked_mode
 from lakeload.model.naming import HINTS, Naming, checked_length, checked_naming, nearest
@@ -90,6 +91,8 @@ class SourceOptions(TypedDict, total=False):
     line of JSON stops the load, and broken rows of CSV are put aside while most can be read."""
     max_errors: float | None
     """Lines that may be put aside before the load fails: a number, or a share such as `0.01`."""
+    input_format: Format | None
+    """`"jsonl"`, `"json"`, `"csv"`, `"tsv"`, `"parquet"` or `"arrow"`; by default name or content tells."""
 
 
 class RunOptions(TableOptions, SourceOptions, total=False):
@@ -236,5 +239,6 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "csv": lambda value, _option: CsvOptions.parse(value),
     "on_error": _policy,
     "max_errors": _policy,
+    "input_format": lambda value, _option: checked_format(value),
 }
 """What makes of the forms users write what the field keeps, or raises a `ConfigError`."""

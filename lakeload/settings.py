@@ -121,6 +121,7 @@ class ResourceSettings(_Section):
         csv: How CSV is written: `separator`, `quote`, `escape`, `encoding`, `header`, `skip_rows`, `ragged`.
         on_error: Lines that cannot be read: `stop` or `quarantine`.
         max_errors: Lines that may be put aside before the load fails: a number, or a share below 1.
+        input_format: Format of the files, where names and content do not tell.
         load_columns: Add `_lakeload_id` and `_lakeload_at`.
         fold: Fold small files after the load.
         nesting: `native` (default), `tables`, `flatten`, `json` or `map`; by dotted path, `""` for the rest.
@@ -149,6 +150,7 @@ class ResourceSettings(_Section):
     csv: Annotated[CsvOptions, BeforeValidator(_checked(CsvOptions.parse, convert=True))] = CsvOptions()
     on_error: OnError | None = None
     max_errors: Annotated[float, Field(ge=0)] | None = None
+    input_format: Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow"] | None = None
     load_columns: bool = True
     fold: bool = True
     nesting: Annotated[Nesting, BeforeValidator(_checked(Nesting.parse, convert=True))] = Nesting()

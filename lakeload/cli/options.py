@@ -149,6 +149,10 @@ FLAGS: dict[str, Flag] = {
         Literal["stop", "quarantine"],
     ),
     "max_errors": Flag("Lines put aside before the load fails: a number, or a share below 1.", float),
+    "input_format": Flag(
+        "Where names and content do not tell it.",
+        Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow"],
+    ),
     "nesting": Flag(
         "Objects and lists become: native (default), tables, flatten, json, map. Repeatable.",
         list[str],

@@ -266,14 +266,19 @@ _DATES = frozenset(("date", "timestamp", "naive timestamp"))
 
 
 def _is_text(batch: pa.RecordBatch) -> bool:
-    return TEXT_ONLY in (batch.schema.metadata or {})
+    return bool(_texts(batch)) or _all_text(batch.schema)
+
+
+def _all_text(schema: pa.Schema) -> bool:
+    return TEXT_ONLY in (schema.metadata or {})
 
 
 def _texts(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    everything = _all_text(batch.schema)
     return {
         f.name: column
         for f, column in zip(batch.schema, batch.columns, strict=True)
-        if pa.types.is_string(f.type)
+        if pa.types.is_string(f.type) and (everything or TEXT_ONLY in (f.metadata or {}))
     }
 
 
@@ -315,7 +320,9 @@ def _apart(
         field if columns[field.name].type == field.type else field.with_type(columns[field.name].type)
         for field in batch.schema
     ]
-    whole = pa.RecordBatch.from_arrays([columns[f.name] for f in fields], schema=pa.schema(fields))
+    facts = {key: value for key, value in (batch.schema.metadata or {}).items() if key != TEXT_ONLY}
+    schema = pa.schema([_plain(field) for field in fields], facts or None)
+    whole = pa.RecordBatch.from_arrays([columns[f.name] for f in fields], schema=schema)
     if not odd:
         yield whole
         return
@@ -336,6 +343,12 @@ def _apart(
             i = group.schema.get_field_index(name)
             group = group.set_column(i, group.schema.field(i).with_type(values.type), values)
         yield group
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    """The field without a mark that has done its work."""
+    left = {key: value for key, value in (field.metadata or {}).items() if key != TEXT_ONLY}
+    return field if len(left) == len(field.metadata or {}) else field.with_metadata(left or None)
 
 
 def _groups(texts: dict[str, pa.Array], odd: dict[str, pl.Series]) -> list[tuple[pa.Array, list[str]]]:

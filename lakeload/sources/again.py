@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lakeload.model.naming import TEXT_ONLY, UNTYPED
 from lakeload.sources.parallel import close
+from lakeload.sources.pipes import Spool
 from lakeload.sources.read import locates
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Source:
     def __init__(self, *, ahead: int) -> None:
         self._ahead = ahead
         self._data: object = None
+        self._spool = Spool()
         self._opened = self._steady = False
         self._kept: list[pa.RecordBatch] | None = []
         self._bytes = self._late = 0
@@ -60,7 +62,7 @@ class Source:
             read: Begins to read the data; called again where that gives the same.
         """
         if not self._opened:
-            self._data = data()
+            self._data = self._spool.files(data())
             self._opened, self._steady = True, _is_steady(self._data)
         if self._steady:
             stream = read(self._data)
@@ -78,6 +80,7 @@ class Source:
     def close(self) -> None:
         """Stop reading."""
         close(self._stream)
+        self._spool.close()
 
     def _keep(self, batch: pa.RecordBatch) -> None:
         if self._kept is None:

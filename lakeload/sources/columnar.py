@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from lakeload.errors import LakeloadError, SchemaError, SourceError
 from lakeload.sources.files import File, head, reading
+from lakeload.sources.intake import refuse_types
 from lakeload.sources.parallel import ordered_map, prefetch
 
 _VARIANT = re.compile(r"group field_id=\S+ (.+) \(Variant")
@@ -30,12 +31,12 @@ def read_parquet(file: File, *, batch_bytes: int, workers: int) -> Iterator[pa.R
     with _decoding(file, "Parquet"), _opened(file) as parquet:
         _refuse_variants(parquet, file)
         groups = [parquet.metadata.row_group(i) for i in range(parquet.metadata.num_row_groups)]
-        if not parquet.metadata.num_rows:
-            yield _nothing(parquet.schema_arrow)
-            return
         rows, size = parquet.metadata.num_rows, sum(group.total_byte_size for group in groups)
         if rows != sum(group.num_rows for group in groups):
             raise _damaged("the row groups have other rows than the footer says", "Parquet", file)
+        if not rows:
+            yield _nothing(parquet.schema_arrow)
+            return
         batch_rows = max(1, min(1 << 20, int(batch_bytes / max(1.0, size / max(1, rows)))))
         if file.local and max(g.total_byte_size for g in groups) <= _LARGE_GROUP * batch_bytes:
             yield from _by_group(file, [group.num_rows for group in groups], batch_rows, workers)
@@ -123,6 +124,7 @@ def read_ipc(file: File) -> Iterator[pa.RecordBatch]:
             batches = map(reader.get_batch, range(reader.num_record_batches))
         else:
             batches = reader = pa.ipc.open_stream(source)
+        refuse_types(reader.schema, file.path, unions=False)  # pyarrow ends the process over empty ones
         yield from _or_nothing(_valid(batches), reader.schema)
 
 

@@ -13,19 +13,19 @@ import re
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
+from urllib.parse import unquote
 
 from lakeload.errors import SourceError, StorageError
+from lakeload.model.format import Format
 from lakeload.places import SCHEMES
 from lakeload.storage_options import StorageOptions
 from lakeload.write.store import open_filesystem
 
 _CLIENTS = ("aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs")
 """Libraries whose own errors mean that the place did not answer as it should."""
-
-Format = Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow"]
 
 FORMATS: dict[str, Format] = {
     ".jsonl": "jsonl",
@@ -60,12 +60,14 @@ class File:
         size: Bytes, if known.
         filesystem: fsspec filesystem of a remote file; `None` for a local one.
         inner: The path as the filesystem spells it.
+        folders: Names and values of the folders `name=value` it lies in, below what was asked for.
     """
 
     path: str
     size: int | None
     filesystem: Any = None
     inner: str = ""
+    folders: tuple[tuple[str, str | None], ...] = ()
 
     @property
     def local(self) -> bool:
@@ -101,17 +103,39 @@ def find(location: str | os.PathLike[str], storage: StorageOptions) -> list[File
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     if "://" in text:
-        return _find_remote(text, storage)
+        return _in_folders(_find_remote(text, storage), public(text))
     path = Path(os.path.expanduser(text))  # noqa: PTH111 - Path's own fails for unknown users
     with reading(text):
         if path.is_dir():
-            return _local_directory(path)
+            return _in_folders(_local_directory(path), str(path))
         if path.exists():
             return [File(str(path), path.stat().st_size if path.is_file() else None)]
         if _is_glob(text):
-            return _local_glob(path)
+            return _in_folders(_local_glob(path), str(path))
     hint = f"Check the path; the working directory is {Path.cwd()}."
     raise SourceError("no such file", place=text, hint=hint)
+
+
+def _in_folders(files: list[File], asked: str) -> list[File]:
+    """The files with the values their folders have, as Hive names them.
+
+    Args:
+        files: What was found.
+        asked: The directory or glob; folders of its fixed part say nothing of single files.
+    """
+    start = re.split(r"[*?[]", asked, maxsplit=1)[0] if _is_glob(asked) else asked.rstrip("/") + "/"
+    fixed = start.rfind("/") + 1
+    return [replace(file, folders=_folders(file.path[fixed:])) for file in files]
+
+
+def _folders(path: str) -> tuple[tuple[str, str | None], ...]:
+    found: dict[str, str | None] = {}
+    for part in path.replace("\\", "/").split("/")[:-1]:
+        name, equals, value = part.partition("=")
+        if name and equals:
+            value = unquote(value)
+            found[unquote(name)] = None if value in ("__HIVE_DEFAULT_PARTITION__", "") else value
+    return tuple(found.items())
 
 
 def _local_directory(path: Path) -> list[File]:

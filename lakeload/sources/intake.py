@@ -27,6 +27,7 @@ from lakeload.sources.parallel import close
 Path = tuple[str, ...]
 
 _FLAW_TYPE = pa.list_(pa.struct([("path", pa.list_(pa.string())), ("what", pa.string())]))
+_INTERVALS = (21, 22)
 _VALUES = re.compile(r"UTF8|does not fit in precision|whole number of days")
 """What Arrow says of values; the normalizer judges those that are not text."""
 _NO_TEXT = "text that is no UTF-8"
@@ -82,7 +83,7 @@ class Intake:
             for batch in source:
                 if schema is None or not batch.schema.equals(schema, check_metadata=True):
                     schema = batch.schema
-                    _refuse_types(schema, place)
+                    refuse_types(schema, place)
                 flaws = _found(batch, place)
                 if flaws:
                     yield from self._judged(batch, flaws, place, before)
@@ -123,7 +124,7 @@ def _found(batch: pa.RecordBatch, place: str | None) -> list[_Flaw]:
             continue
         try:
             column.validate(full=True)
-            if not _holds(field.type, pa.types.is_map):
+            if not holds(field.type, pa.types.is_map):
                 continue
         except pa.ArrowInvalid as error:
             if not _VALUES.search(str(error)):
@@ -139,8 +140,9 @@ def _is_plain(kind: pa.DataType) -> bool:
     return (pa.types.is_primitive(kind) and not pa.types.is_time(kind)) or pa.types.is_null(kind)
 
 
-def _holds(kind: pa.DataType, test: Callable[[pa.DataType], bool]) -> bool:
-    return bool(test(kind)) or any(_holds(field.type, test) for field in _inside(kind))
+def holds(kind: pa.DataType, test: Callable[[pa.DataType], bool]) -> bool:
+    """Whether the type, or one inside of it, passes the test."""
+    return bool(test(kind)) or any(holds(field.type, test) for field in _inside(kind))
 
 
 def _inside(kind: pa.DataType) -> list[pa.Field]:
@@ -152,8 +154,25 @@ def _inside(kind: pa.DataType) -> list[pa.Field]:
     return children(kind) or [kind.field(i) for i in range(kind.num_fields)]
 
 
-def _refuse_types(schema: pa.Schema, place: str | None) -> None:
+def refuse_types(schema: pa.Schema, place: str | None, *, unions: bool = True) -> None:
+    """Refuse columns of types that cannot be looked at.
+
+    Args:
+        schema: Of what comes.
+        place: Its file.
+        unions: Whether unions may come; a later stage refuses those that have rows.
+
+    Raises:
+        SchemaError: There is such a column.
+    """
     for field in schema:
+        if holds(field.type, _is_interval) or (not unions and holds(field.type, pa.types.is_union)):
+            raise SchemaError(
+                "unions and intervals cannot be stored",
+                column=field.name,
+                place=place,
+                hint="Split unions into one column per type, and intervals into numbers, before.",
+            )
         if _holds_period(field):
             raise SchemaError(
                 "it holds periods of pandas, numbers that only pandas can tell",
@@ -161,6 +180,11 @@ def _refuse_types(schema: pa.Schema, place: str | None) -> None:
                 place=place,
                 hint="Make them text with .astype(str), or moments with .dt.to_timestamp(), before.",
             )
+
+
+def _is_interval(kind: pa.DataType) -> bool:
+    """Whether these are intervals of months, or of days and milliseconds, for which pyarrow has no arrays."""
+    return kind.id in _INTERVALS
 
 
 def _holds_period(field: pa.Field) -> bool:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from lakeload.errors import SourceError
 from lakeload.model.csv_options import CsvOptions
+from lakeload.model.format import Format
 from lakeload.model.rejection import OnError
-from lakeload.sources.files import FORMATS, File, Format, find, open_text, public
+from lakeload.sources.files import FORMATS, File, find, open_text, public
 from lakeload.sources.notes import Notes
 from lakeload.storage_options import StorageOptions
 
@@ -26,6 +27,26 @@ if TYPE_CHECKING:
 
 _LINES = 2
 _LONGEST_START = 1 << 28
+_MARKS = 512
+"""Bytes of the start of a file that tell what it is."""
+_OURS: tuple[tuple[bytes, Format], ...] = (
+    (b"PAR1", "parquet"),
+    (b"PARE", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"\xff\xff\xff\xff", "arrow"),
+)
+_OTHERS = (
+    (b"PK\x03\x04", "a zip archive or an Excel workbook"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a", "a rar archive"),
+    (b"\xfd7zXZ\x00", "an xz file"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document"),
+    (b"Obj\x01", "an Avro file"),
+    (b"ORC\n", "an ORC file"),
+    (b"SQLite format 3\x00", "a SQLite database"),
+    (b"%PDF-", "a PDF document"),
+)
+"""Marks of what is often found under other names."""
 
 # The readers are imported where they are needed: this module is part of `import lakeload`.
 
@@ -35,7 +56,7 @@ class ReadOptions:
     """How to read data that does not say so itself.
 
     Args:
-        format: `None`: by file name, else by content.
+        input_format: `None`: by file name, else by content.
         record_path: Dotted path to the array of records inside a JSON object, such as one page of an API.
         storage: Credentials and endpoint for `s3://` inputs.
         batch_bytes: Bytes of input decoded at a time, per worker.
@@ -44,7 +65,7 @@ class ReadOptions:
         max_errors: How much may be put aside before the load fails.
     """
 
-    format: Format | None = None
+    input_format: Format | None = None
     record_path: str | None = None
     storage: StorageOptions = field(default_factory=StorageOptions)
     batch_bytes: int = 16 << 20
@@ -143,6 +164,7 @@ def _read_files(
     from lakeload.sources.columnar import read_ipc, read_parquet
     from lakeload.sources.csv.read import CsvReader
     from lakeload.sources.decode.documents import JsonReader
+    from lakeload.sources.folders import with_folders
     from lakeload.sources.intake import Intake
     from lakeload.sources.rejects import Rejecting
 
@@ -152,21 +174,21 @@ def _read_files(
     rejecting = Rejecting(policy, gentle=True)
     json = JsonReader(expectation, options, workers, rejecting)
     csv = CsvReader(options.csv, rejecting, notes, size, workers)
-    for kind, group in groupby(files, lambda file: _format(file, options)):
+    for (kind, folders), group in groupby(files, lambda file: (_format(file, options), file.folders)):
         if kind == "jsonl":
-            yield from json.read_lines(group)
+            yield from with_folders(json.read_lines(group), folders)
             continue
         if kind == "json":
-            yield from json.read_documents(group)
+            yield from with_folders(json.read_documents(group), folders)
             continue
         for file in group:
             if kind == "parquet":
                 found = read_parquet(file, batch_bytes=size, workers=workers)
-                yield from intake.checked(found, file.path)
+                yield from with_folders(intake.checked(found, file.path), folders)
             elif kind == "arrow":
-                yield from intake.checked(read_ipc(file), file.path)
+                yield from with_folders(intake.checked(read_ipc(file), file.path), folders)
             elif kind is not None:
-                yield from csv.read(file, "\t" if kind == "tsv" else ",")
+                yield from with_folders(csv.read(file, "\t" if kind == "tsv" else ","), folders)
     rejecting.close()
 
 
@@ -174,11 +196,11 @@ def _format(file: File, options: ReadOptions) -> Format | None:
     """The file's format; `None` for a file without content."""
     from lakeload.sources.decode.records import is_document
 
-    if options.format is not None and options.format != "json":
-        return options.format
+    if options.input_format is not None and options.input_format != "json":
+        return options.input_format
     known = FORMATS.get(file.endings()[0])
     if known not in (None, "json"):
-        return known
+        return _not_by_name(file) or known
     with open_text(file) as stream:
         start = stream.read(1 << 16)
         while start and not start.removeprefix(b"\xef\xbb\xbf").strip():
@@ -189,16 +211,38 @@ def _format(file: File, options: ReadOptions) -> Format | None:
             start += more
     if not start:
         return None
-    if options.record_path or (options.format == "json" and is_document(start)):
+    if options.record_path or (options.input_format == "json" and is_document(start)):
         return "json"
-    for magic, kind in ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"\xff\xff\xff\xff", "arrow")):
-        if start.startswith(magic):
-            return kind  # type: ignore[return-value]  # literal strings above
+    told = _told(file, start)
+    if told is not None:
+        return told
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if known == "json" or text[:1] in (b"{", b"["):
         return "json" if is_document(start) else "jsonl"
     raise SourceError(
         "cannot tell the format of the file",
         place=file.path,
-        hint=f"Name it {', '.join(FORMATS)}.",
+        hint=f"Name it {', '.join(FORMATS)}, or say input_format (--input-format).",
     )
+
+
+def _not_by_name(file: File) -> Format | None:
+    """The format whose mark the content begins with, whatever the name says; `None` without one."""
+    with open_text(file) as stream:
+        return _told(file, stream.read(_MARKS))
+
+
+def _told(file: File, start: bytes) -> Format | None:
+    for mark, kind in _OURS:
+        if start.startswith(mark):
+            return kind
+    other = next((name for mark, name in _OTHERS if start.startswith(mark)), None)
+    if start[257:262] == b"ustar":
+        other = "a tar archive"
+    if other is not None:
+        raise SourceError(
+            f"it is {other}, which is not read here",
+            place=file.path,
+            hint="Unpack or convert it to one of the formats lakeload reads.",
+        )
+    return None

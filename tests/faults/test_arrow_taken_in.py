@@ -86,6 +86,24 @@ def test_what_means_nothing_is_refused(tmp_path, data):
         ll.load(data, tmp_path, table="t", format="iceberg")
 
 
+def test_unions_in_a_file_are_refused_before_they_are_touched(tmp_path):
+    schema = pa.schema([("id", pa.int64()), ("u", pa.list_(UNION.type))])
+    nothing = pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+    with pa.ipc.new_stream(str(tmp_path / "a.arrow"), schema) as sink:
+        sink.write_batch(nothing)
+    with pytest.raises(ll.SchemaError, match=r"unions.*column u, in .*a\.arrow"):
+        ll.load(tmp_path / "a.arrow", tmp_path / "lake", table="t")
+
+
+@pytest.mark.parametrize("rows", [b"\x80\x00", b"\xd2\x0f"], ids=["none", "one more"])
+def test_a_footer_that_counts_other_rows_than_its_row_groups_is_refused(tmp_path, rows):
+    data = parquet(tmp_path)
+    count = data.index(b"\x16\xd0\x0f", len(data) - int.from_bytes(data[-8:-4], "little") - 8)
+    (tmp_path / "a.parquet").write_bytes(data[: count + 1] + rows + data[count + 3 :])
+    with pytest.raises(ll.SourceError, match=r"other rows than the footer says.*a\.parquet"):
+        ll.load(tmp_path / "a.parquet", tmp_path / "lake", table="t")
+
+
 def test_periods_become_the_text_pandas_shows(tmp_path):
     frame = pd.DataFrame({"m": pd.PeriodIndex(["2024-01", None, "2024-03"], freq="M")})
     ll.load(frame, tmp_path, table="t")

@@ -106,7 +106,7 @@ def test_escaped_nul_characters_are_kept_in_values_and_names():
 @pytest.mark.parametrize("before", [b"", b'{"a":"x"}\n'])
 def test_raw_nul_characters_are_refused(line, before):
     with pytest.raises(SourceError) as caught:
-        rows(before + line, format="jsonl")
+        rows(before + line, input_format="jsonl")
 
     assert caught.value.row == 1 + bool(before)
 
@@ -142,7 +142,7 @@ def test_a_key_twice_in_a_dictionary_of_records_is_refused():
     entries = b",".join(b'"%d":{}' % i for i in range(300))
 
     with pytest.raises(SourceError, match="'7' occurs twice"):
-        rows(b"{\n" + entries + b',"7":{}}', record_path=None, format="json")
+        rows(b"{\n" + entries + b',"7":{}}', record_path=None, input_format="json")
 
 
 @pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf5\x80\x80\x80"])

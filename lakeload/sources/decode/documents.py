@@ -107,7 +107,7 @@ class JsonReader:
         text = data.removeprefix(BOM)
         if not text or text.isspace():
             return
-        if self._options.record_path or self._options.format == "json" or is_document(data):
+        if self._options.record_path or self._options.input_format == "json" or is_document(data):
             yield from self._decode(self._documents([(data, None)]))
         else:
             yield from self._decode(_cut(data, self._options.batch_bytes))

@@ -115,7 +115,7 @@ def test_every_form_of_records_is_read_from_files(tmp_path, text, pack):
     path.write_bytes(pack(text))
 
     assert rows(path) == [{"a": 1}, {"a": 2}]
-    assert rows(path, format="json") == [{"a": 1}, {"a": 2}]
+    assert rows(path, input_format="json") == [{"a": 1}, {"a": 2}]
 
 
 def dictionary(count: int, **more: object) -> bytes:
@@ -131,11 +131,15 @@ def test_a_dictionary_of_records_is_a_row_for_each_with_its_key_first(data):
 
 
 def test_the_key_of_a_record_steps_aside_for_a_member_of_its_name():
-    assert rows(dictionary(300, _key="mine"), format="json")[1] == {"_key_": "é1", "id": 1, "_key": "mine"}
+    assert rows(dictionary(300, _key="mine"), input_format="json")[1] == {
+        "_key_": "é1",
+        "id": 1,
+        "_key": "mine",
+    }
 
 
 def test_a_dictionary_of_few_records_is_one_row():
-    (row,) = rows(dictionary(256), format="json")
+    (row,) = rows(dictionary(256), input_format="json")
 
     assert len(row) == 256
 
@@ -143,7 +147,7 @@ def test_a_dictionary_of_few_records_is_one_row():
 def test_how_many_keys_make_a_dictionary_of_records_can_be_said():
     expectation = Expectation(nesting=Nesting(map_keys=2))
 
-    assert len(rows(dictionary(3), expectation, format="json")) == 3
+    assert len(rows(dictionary(3), expectation, input_format="json")) == 3
 
 
 def test_an_object_whose_members_are_not_all_objects_is_one_row():

@@ -287,7 +287,7 @@ def test_values_deeper_than_the_nesting_goes_are_text():
 @pytest.mark.parametrize("gap", [b"", b" ", b"\n", b"\n\n"])
 def test_objects_one_after_another_are_records(gap):
     objects = [b'{"a":"}{"}', b'{"a":"} {"}', b'{\n"a": null}']
-    (batch,) = read(gap.join(objects), options=ReadOptions(format="json", record_path=None))
+    (batch,) = read(gap.join(objects), options=ReadOptions(input_format="json", record_path=None))
 
     assert batch.column("a").to_pylist() == ["}{", "} {", None]
 
@@ -380,7 +380,7 @@ def test_any_records_come_back_equal_or_as_the_text_of_their_values(records, cut
     data = [
         b"".join(json.dumps(row).encode() + b"\n" for row in part) for part in (records[:cut], records[cut:])
     ]
-    batches = list(read(data, options=ReadOptions(format="jsonl")))
+    batches = list(read(data, options=ReadOptions(input_format="jsonl")))
 
     found = [row for batch in batches for row in batch.to_pylist()]
     assert len(found) == len(records)

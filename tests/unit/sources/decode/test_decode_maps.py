@@ -274,7 +274,7 @@ def test_a_name_that_occurs_twice_is_never_missed(objects, colon, disguised):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_documents_with_maps_in_many_lines_come_back_whole(workers):
     rows = [{"id": i, "m": {f"k{i + j}": j for j in range(i % 4)}, "name": f"n{i}"} for i in range(20_000)]
-    options = ReadOptions(format="json", batch_bytes=1 << 18)
+    options = ReadOptions(input_format="json", batch_bytes=1 << 18)
 
     batches = read(
         json.dumps(rows, indent=1).encode(),
