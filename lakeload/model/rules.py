@@ -274,7 +274,7 @@ def parse(line: str, *, outcome: Outcome = "quarantine") -> Rule:
         >>> parse("status in new, paid"), parse("unique id, day").columns
         (status in new, paid, ('id', 'day'))
     """
-    text(line, "a rule", like=_TEXT_HINT)
+    text(line or " ", "a rule", like='a line such as "id not null"')
     for kind, form in _FORMS:
         found = form.fullmatch(line.strip())
         if found is None:
