@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from lakeload.errors import ConfigError
 
@@ -30,6 +30,17 @@ def azure_account(location: str) -> str | None:
     return host.partition("@")[2].partition(".")[0] or None
 
 
+def is_plain(location: str) -> bool:
+    """Whether a location is the same as path and as URL, and no folder in it looks like a partition's.
+
+    Example:
+        >>> is_plain("s3://lake/prod"), is_plain("/lake/env=prod"), is_plain("/lake/a b")
+        (True, False, False)
+    """
+    path = location.partition("://")[2].partition("/")[2] if "://" in location else location
+    return quote(path) == path
+
+
 _PLACES = "Give a local path, s3://bucket/prefix, gs://bucket/prefix or abfss://container@account…/prefix."
 
 
@@ -54,6 +65,12 @@ def lake_root(url: str, options: Mapping[str, str]) -> str:
     family, rest = SCHEMES.get(scheme), rest.strip("/")
     if family is None or not rest:
         raise ConfigError(f"cannot keep tables at {url!r}", hint=_PLACES)
+    if set(rest) & set("?#"):
+        raise ConfigError(
+            "tables cannot be kept below a name with ? or #",
+            place=url,
+            hint="Readers take what follows for a query: choose another prefix.",
+        )
     if family == "azure":
         return _azure_root(url, rest, options)
     host = urlsplit(options.get("aws_endpoint_url", "")).hostname or ""

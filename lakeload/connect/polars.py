@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lakeload.connect.target import Place, Target, imports, mapping, python
+from lakeload.places import is_plain
 
 
 def snippet(target: Target) -> str:
@@ -16,7 +17,9 @@ def snippet(target: Target) -> str:
     lines = [f"storage = {mapping(storage)}"] if storage else []
     options = ", storage_options=storage" if storage else ""
     if target.format == "delta":
-        lines.append(f"frame = pl.scan_delta({python(target.location)}{options})")
+        # Polars looks for files by the place as a URL, and takes folders like env=prod for partitions.
+        by_arrow = "" if is_plain(target.location) else ", use_pyarrow=True"
+        lines.append(f"frame = pl.scan_delta({python(target.location)}{options}{by_arrow})")
         return imports("\n".join([*lines, "print(frame.collect())"]), "import polars as pl")
     if target.place is None:
         raise target.refuse("pyiceberg", "finds Iceberg tables in a catalog only", "Give the catalog's URI.")

@@ -14,6 +14,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -30,6 +31,7 @@ from lakeload.model.nested_arrays import recast
 from lakeload.model.schema import bare, children, chosen, without_ids, without_sources
 from lakeload.model.schema_history import SchemaRecord
 from lakeload.model.table import TableState, Version
+from lakeload.places import is_plain
 from lakeload.write.store import Store
 
 if TYPE_CHECKING:
@@ -174,7 +176,7 @@ class DeltaFormatTable:
     def _rows(self, state: TableState, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         known: View = state.handle
         with self._reading():
-            if delta_scan.is_needed(known):
+            if self._misnamed or delta_scan.is_needed(known):
                 wanted = without_sources(pa.schema([state.schema.field(name) for name in schema.names]))
                 yield from delta_scan.read_rows(known, self._store, wanted, self._kept(known), self._name)
                 return
@@ -220,9 +222,10 @@ class DeltaFormatTable:
         import polars as pl
 
         # Polars takes partition values from paths, or else from the files, never from the log. It stops
-        # at a mixture; and only of files lakeload wrote is it known that they hold the values.
+        # at a mixture; and only of files lakeload wrote is it known that they hold the values. It looks for
+        # the files of a place by the place's name as a URL, and takes `env=prod` above it for a partition.
         known: View = state.handle
-        if not delta_scan.polars_reads(known):
+        if not (is_plain(self.location) and delta_scan.polars_reads(known)):
             return self._lazily(state)
         told = known.partitions_in_paths()
         by_log = told == "some" or (told == "none" and not state.owned)
@@ -257,6 +260,11 @@ class DeltaFormatTable:
         from deltalake import DeltaTable
 
         return DeltaTable(self.location, version=version, storage_options=self._options())
+
+    @property
+    def _misnamed(self) -> bool:
+        """Whether the library would look elsewhere: it decodes what only looks encoded."""
+        return unquote(self.location) != self.location
 
     def _options(self) -> dict[str, str] | None:
         return None if self._store.local else self._store.options.for_object_store(self.location)
