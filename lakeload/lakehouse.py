@@ -148,9 +148,19 @@ class Lakehouse:
         if name not in self._found:
             parts = name.split("__")
             above = ["__".join(parts[:length]) for length in range(len(parts), 0, -1)]
-            found = (self.readable(one) for one in above if one)
+            found = (self._existing(one) for one in above if one)
             self._found[name] = next((formats for formats in found if formats), self.formats)
         return self._found[name]
+
+    def _existing(self, name: str) -> tuple[str, ...]:
+        """Formats a table has; a catalog that does not answer holds up no load into Delta tables."""
+        try:
+            return self.readable(name)
+        except CatalogError:
+            there = self._folders(name)
+            if "iceberg" in there:
+                raise
+            return there
 
     def open(self, name: str, formats: tuple[str, ...] | None = None) -> Table:
         """The table behind a name, existing or not, for loading into it."""

@@ -90,7 +90,7 @@ def test_run_with_nothing_new_still_registers_what_is_missing(lake_of, glue: Glu
 
 def test_name_of_an_iceberg_table_is_refused_before_anything_is_written(lake_of, rest_namespace: str):
     ll.load([{"id": 1}], lake_of(root="other", format="iceberg"), table="t")
-    lake = lake_of()
+    lake = lake_of(format="delta")
     with pytest.raises(ll.TableError, match="belongs to a table of the kind 'iceberg'"):
         ll.load([{"id": 1}], lake, table="t")
     assert lake.store("t").names("") == []
