@@ -17,7 +17,7 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
     [
         "deltalake", "polars", "pyarrow.compute", "pyarrow.dataset", "pyarrow.json", "pyarrow.parquet",
-        "lakeload.catalogs.sql", "lakeload.cli", "lakeload.formats.delta", "lakeload.formats.iceberg", "lakeload.run",
+        "lakeload.catalogs.sqlite", "lakeload.cli", "lakeload.formats.delta", "lakeload.formats.iceberg", "lakeload.run",
     ]
 )  # fmt: skip
 _SECONDS = 120

@@ -86,7 +86,7 @@ def die() -> None:
 
 def die_at(step: str) -> str | None:
     """Arrange for the death at `step`; returns the table whose source does it, if it is a source."""
-    from lakeload.catalogs import sql
+    from lakeload.catalogs import sqlite
     from lakeload.commit import lake
     from lakeload.commit.journal import Journal
     from lakeload.formats.delta import DeltaFormatTable
@@ -105,7 +105,7 @@ def die_at(step: str) -> str | None:
         case "before the first table":
             _wrap(lake, "publish", before=True)
         case "before the catalog knows":
-            _wrap(sql._Row, "swap", before=True)
+            _wrap(sqlite._Row, "swap", before=True)
         case "after the first format of the first table":
             for kind in (DeltaFormatTable, IcebergTable):
                 _wrap(kind, "commit", when=lambda _, change, *__: change.token is not None)
