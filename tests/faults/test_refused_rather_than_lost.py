@@ -16,7 +16,7 @@ def rows_of(data, place, **options):
 
 def test_a_column_named_like_a_kept_partition_column_is_refused_later_too(tmp_path):
     ll.load([{"id": 1}], tmp_path, table="t", partition_by="bucket(4, id)")
-    with pytest.raises(ll.TableError, match="id_bucket"):
+    with pytest.raises(ll.SchemaError, match="id_bucket"):
         ll.load([{"id": 2, "id_bucket": 77}], tmp_path, table="t")
     assert ll.Lakehouse(tmp_path).table("t").to_arrow(["id"]).to_pylist() == [{"id": 1}]
 
