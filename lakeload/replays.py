@@ -202,11 +202,9 @@ class _Taken:
                 raise
             facts = {ATTEMPT: str(kind["attempt"] or 1).encode()}
             batch = batch.append_column(_ROW, chosen.column("row"))
-            given = batch.drop_columns([SOURCE_ROW]).to_pylist() if self._transform else []
+            raw = batch.drop_columns([SOURCE_ROW]).to_pylist() if self._transform else []
             numbers = chosen.column("row")
-            for one in (
-                [batch] if self._transform is None else _mended(given, numbers, self._transform, batch)
-            ):
+            for one in [batch] if self._transform is None else _mended(raw, numbers, self._transform, batch):
                 yield one.replace_schema_metadata({**(one.schema.metadata or {}), **facts})
 
     def _of_json(self, payloads: list[str], numbers: pa.Array) -> Iterator[object]:
