@@ -54,6 +54,7 @@ def _calls(
         "Resource.with_table": (resource.with_table, {"table": "w"}),
         "Overwrite": (ll.Overwrite, {}),
         "Cursor": (ll.Cursor, {"path": "id"}),
+        "CsvOptions": (ll.CsvOptions, {"separator": ";"}),
         "Contract": (ll.Contract, {}),
         "Contract.parse": (ll.Contract.parse, {"given": "freeze"}),
         "Nesting": (ll.Nesting, {}),
